@@ -1,0 +1,40 @@
+package distro
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+)
+
+// cacheDir is where the program keeps its packages, so that the tests leave a
+// warm cache behind.
+func cacheDir(t *testing.T) string {
+	if os.Getenv("VMTEST_TESTS") != "all" {
+		t.Skip("needs a Debian mirror: set VMTEST_TESTS=all")
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "bpf-vmtest")
+}
+
+func realApt(t *testing.T) *Apt {
+	return &Apt{Dir: cacheDir(t), Warn: func(s string) { t.Log("warning:", s) }, Progress: func(p Progress) { t.Log(p) }}
+}
+
+func TestFetchSource(t *testing.T) {
+	v := kver.Version{Major: 6, Minor: 12}
+	p, err := realApt(t).Fetch(context.Background(), Query{Distribution: "debian", Package: "linux-source-6.12", Version: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", p)
+	got, err := hashFile(p.Path)
+	if err != nil || got != p.SHA256 {
+		t.Errorf("SHA-256 of %s is %s, %v, want %s", p.Path, got, err, p.SHA256)
+	}
+}
