@@ -1,10 +1,13 @@
 package distro
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
@@ -36,5 +39,21 @@ func TestFetchSource(t *testing.T) {
 	got, err := hashFile(p.Path)
 	if err != nil || got != p.SHA256 {
 		t.Errorf("SHA-256 of %s is %s, %v, want %s", p.Path, got, err, p.SHA256)
+	}
+}
+
+func TestKernel(t *testing.T) {
+	for _, v := range strings.Fields(cmp.Or(os.Getenv("VMTEST_TEST_DEBIAN_KERNELS"), "6.12")) {
+		version, err := kver.Parse(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		k, err := realApt(t).Kernel(context.Background(), Query{Distribution: "debian", Version: version})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		t.Logf("%s: %+v in %v", v, k, time.Since(start))
 	}
 }

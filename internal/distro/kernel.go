@@ -1,0 +1,190 @@
+package distro
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// A Kernel is a distribution's kernel, unpacked.
+type Kernel struct {
+	Package        // the one that holds the image; its Path is empty
+	Release string // what uname -r prints: 6.12.107+deb13-cloud-amd64
+	// Dir is a root directory with the files of all the kernel's packages
+	// at their places, and with modules.dep, which is otherwise made when
+	// the packages are installed.
+	Dir string
+}
+
+// Kernel finds the newest kernel that matches, of the flavour made for virtual
+// machines, and unpacks it, from the cache where possible. The query's Package
+// is not used.
+func (a *Apt) Kernel(ctx context.Context, q Query) (*Kernel, error) {
+	flavour, err := a.flavour(q.Distribution)
+	if err != nil {
+		return nil, err
+	}
+	q.Package = ""
+	f, err := a.find(ctx, q, flavour.chooser())
+	if err != nil {
+		return nil, err
+	}
+	image := f.entries[0]
+	k := &Kernel{
+		Package: Package{Name: image.name, Version: image.version, Suite: f.root.suite, SHA256: image.sha256, Size: image.size},
+		Release: flavour.release(image.name),
+	}
+	// The image's SHA-256 stands for all the packages: they are built from
+	// one source and depend on each other's exact version.
+	k.Dir, err = a.path("kernels", image.sha256)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.unpack(ctx, f, k); err != nil {
+		return nil, fmt.Errorf("unpack package %q %s: %w", k.Name, k.Version, err)
+	}
+	return k, nil
+}
+
+// unpack fills the kernel's directory, unless it is there.
+func (a *Apt) unpack(ctx context.Context, f *found, k *Kernel) error {
+	unlock, err := lockedfile.MutexAt(k.Dir + ".lock").Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(k.Dir); err == nil {
+		return nil
+	}
+	tmp := k.Dir + ".tmp"
+	if err := os.RemoveAll(tmp); err != nil { // what a killed run left
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	for _, dir := range []string{"debs", "root"} {
+		if err := os.MkdirAll(filepath.Join(tmp, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	tree := filepath.Join(tmp, "root")
+	for _, e := range f.entries {
+		deb := filepath.Join(tmp, "debs", e.name+".deb")
+		if err := a.downloadTo(ctx, f.root, e, deb); err != nil {
+			return err
+		}
+		if err := dpkgDeb(ctx, deb, tree); err != nil {
+			return err
+		}
+	}
+	if err := depmodAll(ctx, tree); err != nil {
+		return err
+	}
+	return os.Rename(tree, k.Dir)
+}
+
+// flavour recognises the packages of one kernel flavour.
+type flavour struct {
+	packages *regexp.Regexp
+	// needs are the parts a kernel has beside the package with its image,
+	// by that package's part.
+	needs map[string][]string
+}
+
+// The flavours for virtual machines; they have the virtio and 9p drivers.
+func (a *Apt) flavour(distribution string) (flavour, error) {
+	arch := debArch(a.arch())
+	suffix := map[string]string{
+		"debian/amd64": "cloud-amd64",
+		"debian/arm64": "cloud-arm64",
+		"ubuntu/amd64": "generic", // what linux-image-virtual depends on
+		"ubuntu/arm64": "generic",
+	}[distribution+"/"+arch]
+	if suffix == "" {
+		return flavour{}, fmt.Errorf("find kernel of %q: it has none for virtual machines on %s", distribution, a.arch())
+	}
+	f := flavour{
+		// A kernel not signed for secure boot is called unsigned, before
+		// or after its release.
+		packages: regexp.MustCompile(`^linux-(image|binary|modules|base)-(unsigned-)?(\d+\.\d+.*-` +
+			regexp.QuoteMeta(suffix) + `)(-unsigned)?$`),
+		// Since 6.19, Debian has linux-binary and its linux-image is empty.
+		needs: map[string][]string{"image": nil, "binary": {"modules", "base"}},
+	}
+	if distribution == "ubuntu" {
+		f.needs = map[string][]string{"image": {"modules"}}
+	}
+	return f, nil
+}
+
+// parse splits a package's name; ok is false for other packages.
+func (f flavour) parse(name string) (part, release string, unsigned, ok bool) {
+	m := f.packages.FindStringSubmatch(name)
+	if m == nil {
+		return "", "", false, false
+	}
+	return m[1], m[3], m[2]+m[4] != "", true
+}
+
+// release is the kernel release in a package's name.
+func (f flavour) release(name string) string {
+	_, release, _, _ := f.parse(name)
+	return release
+}
+
+// chooser chooses the packages of the newest complete kernel, the one with the
+// image first.
+func (f flavour) chooser() chooser {
+	match := func(name string) bool { _, _, _, ok := f.parse(name); return ok }
+	return chooser{match, func(entries []entry) []entry {
+		// Newest first already; of the same kernel, the signed one.
+		slices.SortStableFunc(entries, func(x, y entry) int {
+			return cmp.Or(compareVersions(y.version, x.version), f.unsignedLast(x, y))
+		})
+		for _, image := range entries {
+			if kernel := f.complete(image, entries); kernel != nil {
+				return kernel
+			}
+		}
+		return nil
+	}}
+}
+
+func (f flavour) unsignedLast(x, y entry) int {
+	rank := map[bool]int{true: 1}
+	_, _, ux, _ := f.parse(x.name)
+	_, _, uy, _ := f.parse(y.name)
+	return rank[ux] - rank[uy]
+}
+
+// A package smaller than this holds no image and only depends on others:
+// Debian's have 2 kB, an image megabytes.
+const emptyPackage = 1 << 20
+
+// complete gathers the packages of the image's kernel. It is nil if the entry
+// holds no image or a part is missing, as with old kernels in Debian's
+// backports, of which only the signed image stays.
+func (f flavour) complete(image entry, entries []entry) []entry {
+	part, release, _, _ := f.parse(image.name)
+	needs, ok := f.needs[part]
+	if !ok || image.size < emptyPackage {
+		return nil
+	}
+	kernel := []entry{image}
+	for _, need := range needs {
+		i := slices.IndexFunc(entries, func(e entry) bool {
+			p, r, _, _ := f.parse(e.name)
+			return p == need && r == release && e.version == image.version
+		})
+		if i < 0 {
+			return nil
+		}
+		kernel = append(kernel, entries[i])
+	}
+	return kernel
+}
