@@ -15,7 +15,7 @@ import (
 // stdio is the host's side of a command's three streams: pipes, or one pty.
 type stdio struct {
 	in       *os.File // what the host sends, nil when it sends nothing
-	out, err *os.File // err is nil for a pty
+	out, err *os.File // err is nil for a pty, and when it is merged with out
 	input    chan []byte
 	closed   chan struct{}
 	child    []*os.File
@@ -39,7 +39,11 @@ func openStdio(m wire.StartMsg) (*stdio, error) {
 	}
 	if err == nil {
 		s.child = append(s.child, outW)
-		s.err, errW, err = os.Pipe()
+		if m.MergeStderr {
+			errW = outW
+		} else {
+			s.err, errW, err = os.Pipe()
+		}
 	}
 	if err != nil {
 		s.closeChild()
@@ -88,7 +92,7 @@ func (s *stdio) childFDs() []uintptr {
 // closeChild closes the command's ends, which only the command may keep.
 func (s *stdio) closeChild() {
 	for _, f := range s.child {
-		f.Close() // three times the same file for a pty: later ones fail
+		f.Close() // the same file may stand there several times: later ones fail
 	}
 }
 
@@ -119,7 +123,7 @@ func (s *stdio) acceptInput(conn *wire.Conn, id uint32) {
 			}
 			if len(data) > 0 {
 				_, _ = s.in.Write(data) // EPIPE: the command has closed its input
-			} else if s.err != nil { // a pipe; a terminal's end of file is a typed ^D
+			} else if s.in != s.out { // a pipe; a terminal's end of file is a typed ^D
 				s.in.Close()
 			}
 			_ = conn.Send(wire.StdinAck, id, nil)

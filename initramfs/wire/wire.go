@@ -134,6 +134,9 @@ type StartMsg struct {
 	Dir  string
 	// Stdin says that Stdin frames will follow; else standard input is empty.
 	Stdin bool
+	// MergeStderr sends what the command writes to standard error with its
+	// standard output, in one order.
+	MergeStderr bool `json:",omitempty"`
 	// TTY gives the command a terminal of this size for all three streams.
 	TTY *WindowSize `json:",omitempty"`
 }

@@ -1,0 +1,166 @@
+// Package console keeps what a guest's kernel prints and recognises when it
+// reports trouble.
+package console
+
+import (
+	"bytes"
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// A Log is the console of one machine. It is written to as the output arrives
+// and may be asked at any time.
+type Log struct {
+	mu      sync.Mutex
+	file    io.Writer
+	partial []byte
+	tail    []string
+	splats  []Splat
+	open    int // lines that still belong to the last splat
+	err     error
+	notify  func(Splat)
+}
+
+// A Splat is the kernel's report of a fault in itself.
+type Splat struct {
+	Title string
+	Fatal bool     // the kernel gave up
+	Lines []string // the report's first lines, Title among them
+}
+
+const (
+	tailLines  = 40
+	splatLines = 24 // title, registers and the first symbols of the trace
+	// lineLimit is for a guest that prints without ever ending a line.
+	lineLimit = 64 << 10
+)
+
+// NewLog keeps a copy of the console in file. When the kernel reports a fault,
+// notify is called with its title, before the rest of the report is there.
+func NewLog(file io.Writer, notify func(Splat)) *Log {
+	return &Log{file: file, notify: notify}
+}
+
+// Write takes the next output. It always takes all of it; an error of the file
+// is kept for [Log.Err].
+func (l *Log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := l.file.Write(b); err != nil && l.err == nil {
+		l.err = err
+	}
+	l.partial = append(l.partial, b...)
+	for {
+		i := bytes.IndexByte(l.partial, '\n')
+		if i < 0 && len(l.partial) > lineLimit {
+			i = lineLimit
+		}
+		if i < 0 {
+			return len(b), nil
+		}
+		l.line(clean(l.partial[:i]))
+		l.partial = l.partial[min(i+1, len(l.partial)):]
+	}
+}
+
+func (l *Log) line(s string) {
+	l.tail = append(l.tail, s)
+	if len(l.tail) > tailLines {
+		l.tail = l.tail[1:]
+	}
+	title, fatal := titleOf(s)
+	switch {
+	// A panic ends whatever report it interrupts; a fault's own follow-up
+	// lines ("Oops: 0002 [#1]") belong to it.
+	case title != "" && (l.open == 0 || fatal):
+		splat := Splat{Title: title, Fatal: fatal, Lines: []string{s}}
+		l.splats = append(l.splats, splat)
+		l.open = splatLines - 1
+		if l.notify != nil {
+			l.notify(splat)
+		}
+	case l.open > 0:
+		l.open--
+		last := &l.splats[len(l.splats)-1]
+		last.Lines = append(last.Lines, s)
+		if strings.Contains(s, "---[ end ") {
+			l.open = 0
+		}
+	}
+}
+
+// Err is the first error of writing the file.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Tail is the end of the console, at most 40 lines.
+func (l *Log) Tail() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tail := append([]string(nil), l.tail...)
+	if len(l.partial) > 0 {
+		tail = append(tail, clean(l.partial))
+	}
+	return tail
+}
+
+// Splats are the faults reported so far.
+func (l *Log) Splats() []Splat {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]Splat(nil), l.splats...)
+}
+
+// Panic is the report of the panic that ended the kernel, if one did.
+func (l *Log) Panic() (Splat, bool) {
+	for _, s := range l.Splats() {
+		if s.Fatal {
+			return s, true
+		}
+	}
+	return Splat{}, false
+}
+
+// What the kernel's reports begin with, after the time stamp. The list follows
+// the strings in kernel/panic.c, lib/bug.c, mm/kasan, kernel/locking/lockdep.c,
+// kernel/rcu, kernel/watchdog.c and kernel/hung_task.c.
+var (
+	panicTitle = regexp.MustCompile(`^Kernel panic - not syncing`)
+	splatTitle = regexp.MustCompile(`^(BUG: |WARNING: |kernel BUG at |Oops: |general protection fault|` +
+		`Unable to handle kernel |Internal error: |double fault:|UBSAN: |watchdog: BUG: |` +
+		`INFO: task .* blocked for more than |rcu: INFO: .* detected stalls|INFO: rcu_.* detected stalls|` +
+		`rcu: INFO: .* self-detected stall|ref_tracker: .* has)`)
+	// A fatal exception says "Kernel panic" only after its own report; a
+	// sysrq crash begins with this.
+	timestamp = regexp.MustCompile(`^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?`)
+)
+
+func titleOf(line string) (title string, fatal bool) {
+	text := timestamp.ReplaceAllString(line, "")
+	if len(text) == len(line) {
+		return "", false // the kernel's own lines have a time stamp
+	}
+	switch {
+	case panicTitle.MatchString(text):
+		return text, true
+	case splatTitle.MatchString(text):
+		return text, false
+	}
+	return "", false
+}
+
+// clean removes what a serial line adds and a terminal would obey.
+func clean(b []byte) string {
+	s := strings.TrimRight(string(b), "\r")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}

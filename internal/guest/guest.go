@@ -1,0 +1,244 @@
+// Package guest is a booted machine that runs commands: the host's end of the
+// wire.
+package guest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/console"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
+)
+
+// Options say how to boot a guest.
+type Options struct {
+	// Machine is started by [Boot], which sets its Shares and Console.
+	Machine *machine.Machine
+	// Log takes the console.
+	Log *console.Log
+	// Layout is what the guest sees of the host.
+	Layout Layout
+	// BootTimeout bounds the time until init says hello; SetupTimeout the
+	// time it takes to mount the layout.
+	BootTimeout, SetupTimeout time.Duration
+}
+
+// A Guest is a machine whose init answers. Its methods may be called from
+// several goroutines.
+type Guest struct {
+	Hello   wire.HelloMsg
+	Skipped []string // optional parts of the layout that the kernel does not have
+
+	machine *machine.Machine
+	log     *console.Log
+	conn    *wire.Conn
+	control chan wire.Frame // frames that belong to no command
+
+	mu       sync.Mutex
+	next     uint32
+	commands map[uint32]*process
+	gone     chan struct{} // closed when nothing more will arrive
+	goneErr  error
+}
+
+// A LostError says that the guest went away, or never came.
+type LostError struct {
+	Phase   string // what it was doing
+	Cause   string
+	Panic   []string // the kernel's panic report, if there was one
+	Console []string // the end of the console otherwise
+	Help    string
+}
+
+func (e *LostError) Error() string { return e.Cause + " " + e.Phase }
+
+// Hint is what to do about it, or empty.
+func (e *LostError) Hint() string { return e.Help }
+
+// Excerpt is what the console has to say about it.
+func (e *LostError) Excerpt() []string {
+	if len(e.Panic) > 0 {
+		return e.Panic
+	}
+	return e.Console
+}
+
+// Boot starts the machine and makes it ready for commands. The caller must call
+// Close on the guest.
+func Boot(ctx context.Context, o Options) (*Guest, error) {
+	o.Machine.Console = o.Log
+	o.Machine.Shares = o.Layout.machineShares()
+	if err := o.Machine.Start(ctx); err != nil {
+		return nil, err
+	}
+	g := &Guest{
+		machine:  o.Machine,
+		log:      o.Log,
+		conn:     wire.NewConn(o.Machine.Wire()),
+		control:  make(chan wire.Frame, 1),
+		commands: map[uint32]*process{},
+		gone:     make(chan struct{}),
+	}
+	go g.receive()
+	if err := g.boot(ctx, o); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *Guest) boot(ctx context.Context, o Options) error {
+	const phase = "before init said hello"
+	f, err := g.await(ctx, wire.Hello, o.BootTimeout, phase)
+	if err != nil {
+		return err
+	}
+	if err := f.Decode(&g.Hello); err != nil {
+		return err
+	}
+	if g.Hello.Protocol != wire.Protocol {
+		return fmt.Errorf("talk to the guest's init: it speaks version %d of the protocol, want %d", g.Hello.Protocol, wire.Protocol)
+	}
+	seed := make([]byte, 64)
+	if _, err := rand.Read(seed); err != nil {
+		return err
+	}
+	setup := wire.SetupMsg{
+		Hostname: o.Layout.Hostname,
+		Clock:    time.Now().UnixNano(),
+		Entropy:  seed,
+		Steps:    o.Layout.steps(g.Hello.Release),
+	}
+	if err := g.conn.SendMsg(wire.Setup, 0, setup); err != nil {
+		return g.lost("during setup")
+	}
+	if f, err = g.await(ctx, wire.Ready, o.SetupTimeout, "during setup"); err != nil {
+		return err
+	}
+	var ready wire.ReadyMsg
+	if err := f.Decode(&ready); err != nil {
+		return err
+	}
+	g.Skipped = ready.Skipped
+	if ready.Error != "" {
+		return &LostError{
+			Phase: "during setup", Cause: "the guest cannot be used: " + ready.Error, Console: g.log.Tail(),
+			Help: "the kernel must have 9p over virtio and overlayfs, built in or as modules",
+		}
+	}
+	return nil
+}
+
+// await waits for a control frame.
+func (g *Guest) await(ctx context.Context, want wire.Type, timeout time.Duration, phase string) (wire.Frame, error) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case f := <-g.control:
+		if f.Type != want {
+			return f, fmt.Errorf("talk to the guest's init: frame of type %d %s, want %d", f.Type, phase, want)
+		}
+		return f, nil
+	case <-g.gone:
+		return wire.Frame{}, g.lost(phase)
+	case <-timer.C:
+		return wire.Frame{}, &LostError{
+			Phase: phase, Cause: fmt.Sprintf("no answer from the guest for %v", timeout), Console: g.log.Tail(),
+			Help: "-boot-timeout gives a slow machine more time",
+		}
+	case <-ctx.Done():
+		return wire.Frame{}, context.Cause(ctx)
+	}
+}
+
+// receive hands out what the guest sends until it is gone.
+func (g *Guest) receive() {
+	defer close(g.gone)
+	for {
+		f, err := g.conn.Read()
+		if err != nil {
+			g.goneErr = err
+			return
+		}
+		switch f.Type {
+		case wire.Stdout, wire.Stderr, wire.Data, wire.Exited, wire.Fetched, wire.StdinAck:
+			if p := g.process(f.ID); p != nil {
+				p.handle(f)
+			}
+		default:
+			f.Payload = append([]byte(nil), f.Payload...)
+			select {
+			case g.control <- f:
+			default: // nobody is waiting for a second one
+			}
+		}
+	}
+}
+
+func (g *Guest) process(id uint32) *process {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.commands[id]
+}
+
+// lost explains why the guest is no longer there.
+func (g *Guest) lost(phase string) error {
+	// Whatever ended QEMU, its last console output arrives before its end.
+	select {
+	case <-g.machine.Done():
+	case <-time.After(5 * time.Second):
+		_ = g.machine.Kill()
+	}
+	err := g.machine.Wait()
+	e := &LostError{Phase: phase, Cause: "the guest went down", Console: g.log.Tail()}
+	if p, ok := g.log.Panic(); ok {
+		e.Cause, e.Panic = "the kernel panicked", p.Lines
+		return e
+	}
+	var exit *machine.ExitError
+	if errors.As(err, &exit) {
+		e.Cause = exit.Error()
+	}
+	if e.Phase == "before init said hello" && len(e.Console) == 0 && exit == nil {
+		e.Help = "nothing came over the console: is this a kernel for this machine, with a serial console?"
+	}
+	return e
+}
+
+// Sysrq makes the kernel write its state to the console: w for blocked tasks, l
+// for the CPUs' stacks, t for all tasks, m for memory.
+func (g *Guest) Sysrq(keys string) error {
+	return g.conn.SendMsg(wire.Sysrq, 0, wire.SysrqMsg{Keys: keys})
+}
+
+// Gone is closed when the guest has gone away.
+func (g *Guest) Gone() <-chan struct{} { return g.gone }
+
+// Splats are the faults the kernel has reported so far.
+func (g *Guest) Splats() []console.Splat { return g.log.Splats() }
+
+// Shutdown asks the guest to end and reports whether it did so in order.
+func (g *Guest) Shutdown(ctx context.Context) error {
+	if err := g.conn.SendMsg(wire.Shutdown, 0, nil); err != nil {
+		return g.lost("at the end")
+	}
+	_, err := g.await(ctx, wire.Done, 30*time.Second, "at the end")
+	return err
+}
+
+// Close ends the machine, whatever state it is in, and waits until it is gone.
+func (g *Guest) Close() {
+	select {
+	case <-g.machine.Done():
+	default:
+		_ = g.machine.Kill()
+	}
+	_ = g.machine.Wait()
+	g.machine.Wire().Close()
+	<-g.gone
+}

@@ -1,0 +1,168 @@
+package guest
+
+import (
+	"fmt"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
+)
+
+// A Layout is what a guest sees: its file systems and what of the host is in
+// them. docs/guest.md describes the result for users.
+type Layout struct {
+	Hostname string
+	// Shares are the host's directories to be seen in the guest, at their
+	// own paths unless they say otherwise. A share below another one is
+	// part of that.
+	Shares []Share
+	// Files are small files to be created, also over shares.
+	Files []wire.Write
+	// Links are symbolic links to be created.
+	Links []wire.Symlink
+	// Modules is the host's directory of the kernel's modules, or empty.
+	Modules string
+}
+
+// A Share is a directory of the host, exported read-only. The guest has a
+// tmpfs overlaid on it, so that tests may write and nothing leaves the guest.
+type Share struct {
+	Path   string // on the host, absolute
+	Target string // in the guest; empty for the same path
+}
+
+func (s Share) target() string {
+	if s.Target == "" {
+		return s.Path
+	}
+	return s.Target
+}
+
+// shares returns the layout's shares in the order of mounting: parents first,
+// and none that another already holds.
+func (l Layout) shares() []Share {
+	all := append([]Share(nil), l.Shares...)
+	sort.SliceStable(all, func(i, j int) bool { return all[i].target() < all[j].target() })
+	var kept []Share
+	for _, s := range all {
+		if !covered(s, kept) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+func covered(s Share, by []Share) bool {
+	// The nearest share above decides what is seen at the target.
+	for i := len(by) - 1; i >= 0; i-- {
+		rel, ok := below(s.target(), by[i].target())
+		if ok {
+			return filepath.Join(by[i].Path, rel) == s.Path
+		}
+	}
+	return false
+}
+
+// below returns path relative to dir, if it is dir or below it.
+func below(path, dir string) (string, bool) {
+	rel, err := filepath.Rel(dir, path)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		return "", false
+	}
+	return rel, true
+}
+
+const modulesTag = "modules"
+
+func tag(n int) string { return fmt.Sprintf("share%d", n) }
+
+func (l Layout) machineShares() []machine.Share {
+	var shares []machine.Share
+	for i, s := range l.shares() {
+		shares = append(shares, machine.Share{Tag: tag(i), Path: s.Path})
+	}
+	if l.Modules != "" {
+		shares = append(shares, machine.Share{Tag: modulesTag, Path: l.Modules})
+	}
+	return shares
+}
+
+// steps is the work for the guest's init. The release names the directory of
+// the modules.
+func (l Layout) steps(release string) []wire.Step {
+	var b steps
+	b.pseudoFileSystems()
+	b.mount("tmpfs", overlayDir, "tmpfs", 0, "mode=700")
+	for i, s := range l.shares() {
+		b.share(tag(i), s.target())
+	}
+	for _, s := range l.Links {
+		b.add(wire.Step{Symlink: &s})
+	}
+	if l.Modules != "" { // after the links: /lib is one on most hosts
+		b.share(modulesTag, "/lib/modules/"+release)
+	}
+	for _, f := range l.Files {
+		b.add(wire.Step{Write: &f})
+	}
+	return b
+}
+
+type steps []wire.Step
+
+func (b *steps) add(s wire.Step) { *b = append(*b, s) }
+
+func (b *steps) mkdir(path string, mode uint32) {
+	b.add(wire.Step{Mkdir: &wire.Mkdir{Path: path, Mode: mode}})
+}
+
+func (b *steps) mount(source, target, fs string, flags uintptr, data string) {
+	b.add(wire.Step{Mount: &wire.Mount{Source: source, Target: target, Type: fs, Flags: flags, Data: data}})
+}
+
+// optional mounts what not every kernel has.
+func (b *steps) optional(fs, target string, data string) {
+	b.mount(fs, target, fs, syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, data)
+	(*b)[len(*b)-1].Optional = true
+}
+
+func (b *steps) pseudoFileSystems() {
+	b.optional("devpts", "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5")
+	b.mount("tmpfs", "/dev/shm", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777")
+	b.optional("mqueue", "/dev/mqueue", "")
+	b.optional("cgroup2", "/sys/fs/cgroup", "")
+	b.optional("bpf", "/sys/fs/bpf", "mode=0700")
+	b.optional("tracefs", "/sys/kernel/tracing", "")
+	b.optional("debugfs", "/sys/kernel/debug", "")
+	b.optional("securityfs", "/sys/kernel/security", "")
+	b.mount("tmpfs", "/tmp", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777")
+	b.mount("tmpfs", "/run", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=755")
+	b.mkdir("/root", 0o700)
+	b.mkdir("/var/tmp", 0o1777)
+	for link, target := range map[string]string{
+		"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2",
+	} {
+		b.add(wire.Step{Symlink: &wire.Symlink{Path: link, Target: target}})
+	}
+}
+
+const (
+	overlayDir = "/run/vmtest/overlay"
+	sharesDir  = "/run/vmtest/shares"
+	// cache=loose is three times faster than none on a tree of small files
+	// and safe because nothing can be written. A msize of 512000 is the most
+	// that virtio's 128 descriptors take.
+	ninePOptions = "trans=virtio,version=9p2000.L,cache=loose,msize=512000"
+)
+
+// share mounts one of QEMU's exports and a tmpfs over it.
+func (b *steps) share(tag, target string) {
+	lower, upper, work := sharesDir+"/"+tag, overlayDir+"/"+tag+"/upper", overlayDir+"/"+tag+"/work"
+	b.mount(tag, lower, "9p", syscall.MS_RDONLY, ninePOptions)
+	b.mkdir(upper, 0o755)
+	b.mkdir(work, 0o755)
+	b.mount("overlay", target, "overlay", 0, "lowerdir="+lower+",upperdir="+upper+",workdir="+work)
+}

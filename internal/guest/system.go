@@ -1,0 +1,105 @@
+package guest
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+)
+
+// AddSystem adds the host's programs and libraries, so that dynamically linked
+// tests and tools such as ip and tc work: /usr, what the root has beside it,
+// and the dynamic linker's directories. Of /etc only what the linker and the C
+// library's name services need comes along, none of it private.
+func (l *Layout) AddSystem() {
+	l.Shares = append(l.Shares, Share{Path: "/usr"})
+	for _, dir := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
+		l.addRootDir(dir)
+	}
+	for _, dir := range linkerDirs("/etc/ld.so.conf") {
+		if isDir(dir) {
+			l.Shares = append(l.Shares, Share{Path: dir})
+		}
+	}
+	if isDir("/etc/alternatives") { // awk, pager, cc on Debian are links into it
+		l.Shares = append(l.Shares, Share{Path: "/etc/alternatives"})
+	}
+	for _, file := range []string{
+		"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/protocols", "/etc/services", "/etc/localtime",
+	} {
+		if b, err := os.ReadFile(file); err == nil {
+			l.Files = append(l.Files, wire.Write{Path: file, Mode: 0o644, Data: b})
+		}
+	}
+}
+
+// addRootDir adds /bin and its like: a link into /usr today, a directory on
+// older hosts.
+func (l *Layout) addRootDir(dir string) {
+	if target, err := os.Readlink(dir); err == nil {
+		l.Links = append(l.Links, wire.Symlink{Path: dir, Target: target})
+	} else if isDir(dir) {
+		l.Shares = append(l.Shares, Share{Path: dir})
+	}
+}
+
+// AddIdentity adds the files that say who and where the guest is.
+func (l *Layout) AddIdentity() {
+	text := func(path, data string) {
+		l.Files = append(l.Files, wire.Write{Path: path, Mode: 0o644, Data: []byte(data)})
+	}
+	text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
+	text("/etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n")
+	text("/etc/hostname", l.Hostname+"\n")
+	text("/etc/hosts", "127.0.0.1 localhost "+l.Hostname+"\n::1 localhost\n")
+	text("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")
+	text("/etc/resolv.conf", "# no network\n")
+	l.Links = append(l.Links, wire.Symlink{Path: "/etc/mtab", Target: "/proc/self/mounts"})
+}
+
+// linkerDirs reads ld.so.conf and the files it includes.
+func linkerDirs(conf string) []string {
+	seen := map[string]bool{}
+	var read func(file string, depth int)
+	read = func(file string, depth int) {
+		f, err := os.Open(file)
+		if err != nil || depth > 4 { // an include of itself
+			return
+		}
+		defer f.Close()
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			line, _, _ := strings.Cut(lines.Text(), "#")
+			line = strings.TrimSpace(line)
+			if pattern, ok := strings.CutPrefix(line, "include "); ok {
+				pattern = strings.TrimSpace(pattern)
+				if !filepath.IsAbs(pattern) {
+					pattern = filepath.Join(filepath.Dir(file), pattern)
+				}
+				files, _ := filepath.Glob(pattern)
+				for _, f := range files {
+					read(f, depth+1)
+				}
+			} else if filepath.IsAbs(line) {
+				seen[line] = true
+			}
+		}
+	}
+	read(conf, 0)
+	var dirs []string
+	for dir := range seen {
+		// Through /lib -> usr/lib most are part of /usr.
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dirs = append(dirs, real)
+		}
+	}
+	sort.Strings(dirs)
+	return dirs
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

@@ -1,0 +1,190 @@
+// Package machine is a QEMU process that runs a kernel.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Machine is a virtual machine to be started. Like an [os/exec.Cmd] it is
+// filled in, started and waited for once.
+type Machine struct {
+	QEMU string // the binary, looked up in PATH; empty for the one of Arch
+	Arch string // GOARCH of the kernel
+	KVM  bool   // else TCG
+
+	Kernel    string   // path of a bzImage, a vmlinux with a PVH note, or an Image
+	Initramfs string   // path of a cpio archive
+	Append    []string // more kernel parameters
+
+	CPUs      int
+	MemoryMiB int
+	Shares    []Share
+	Extra     []string // more QEMU arguments, after all others
+
+	// Console gets what the kernel prints. It is called from one goroutine.
+	Console io.Writer
+
+	wire, console *os.File
+	stderr        tail
+	cmd           *exec.Cmd
+	done          chan struct{}
+	err           error
+}
+
+// A Share is a directory of the host that the guest may mount by its tag, with
+// 9p over virtio. QEMU exports it read-only, whatever the guest does.
+type Share struct {
+	Tag  string // at most 31 bytes
+	Path string // absolute
+}
+
+// A NotFoundError says that there is no QEMU for an architecture.
+type NotFoundError struct {
+	Binary string
+	Err    error
+}
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("find %s: %v", e.Binary, e.Err) }
+func (e *NotFoundError) Unwrap() error { return e.Err }
+
+// Hint says how to get it.
+func (e *NotFoundError) Hint() string {
+	return "`vmtest setup` installs what is missing"
+}
+
+// An ExitError says that QEMU ended with an error of its own.
+type ExitError struct {
+	Err    error
+	Stderr string // the end of what it printed
+}
+
+func (e *ExitError) Error() string {
+	if e.Stderr == "" {
+		return fmt.Sprintf("run qemu: %v", e.Err)
+	}
+	return fmt.Sprintf("run qemu: %v: %s", e.Err, e.Stderr)
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Command is the command line that Start would run. The wire and the console
+// are inherited sockets, file descriptors 3 and 4.
+func (m *Machine) Command() ([]string, error) {
+	p, err := platformOf(m.Arch)
+	if err != nil {
+		return nil, err
+	}
+	qemu := m.QEMU
+	if qemu == "" {
+		qemu = p.binary
+	}
+	return append([]string{qemu}, arguments(m.devices(p))...), nil
+}
+
+// Start starts QEMU. When ctx ends, the process is killed.
+func (m *Machine) Start(ctx context.Context) (err error) {
+	argv, err := m.Command()
+	if err != nil {
+		return err
+	}
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return &NotFoundError{Binary: argv[0], Err: errors.Unwrap(err)}
+	}
+	wire, wireFar, err := socketPair("wire")
+	if err != nil {
+		return err
+	}
+	defer wireFar.Close()
+	console, consoleFar, err := socketPair("console")
+	if err != nil {
+		wire.Close()
+		return err
+	}
+	defer consoleFar.Close()
+
+	m.cmd = exec.CommandContext(ctx, path, argv[1:]...)
+	m.cmd.ExtraFiles = []*os.File{wireFar, consoleFar}
+	m.cmd.Stdout, m.cmd.Stderr = &m.stderr, &m.stderr
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:   true,            // a ^C on the terminal is for us to handle
+		Pdeathsig: syscall.SIGKILL, // no orphan, even when we are killed
+	}
+	m.cmd.Cancel = m.Kill
+	m.cmd.WaitDelay = 5 * time.Second
+	m.wire, m.console = wire, console
+	if err := m.launch(); err != nil {
+		wire.Close()
+		console.Close()
+		return fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	return nil
+}
+
+// launch starts the process from a thread that lives as long as it does:
+// Pdeathsig is about the thread that forked, not about the process.
+func (m *Machine) launch() error {
+	started := make(chan error)
+	m.done = make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		err := m.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		copied := make(chan struct{})
+		go func() {
+			_, _ = io.Copy(m.Console, m.console)
+			close(copied)
+		}()
+		m.err = m.cmd.Wait()
+		<-copied
+		m.console.Close()
+		close(m.done)
+	}()
+	return <-started
+}
+
+// Wire is the host's end of the guest's virtio-serial port. The caller closes
+// it.
+func (m *Machine) Wire() io.ReadWriteCloser { return m.wire }
+
+// Wait waits until QEMU has ended and all of the console has been written.
+func (m *Machine) Wait() error {
+	<-m.done
+	if m.err != nil {
+		return &ExitError{Err: m.err, Stderr: strings.TrimSpace(m.stderr.String())}
+	}
+	return nil
+}
+
+// Done is closed when QEMU has ended.
+func (m *Machine) Done() <-chan struct{} { return m.done }
+
+// Kill ends QEMU and whatever it started, at once.
+func (m *Machine) Kill() error {
+	return syscall.Kill(-m.cmd.Process.Pid, syscall.SIGKILL)
+}
+
+// socketPair returns our end and the one to pass on. Inherited sockets leave
+// no names behind that somebody would have to clean up.
+func socketPair(name string) (near, far *os.File, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make socket pair: %w", err)
+	}
+	if err := syscall.SetNonblock(fds[0], true); err != nil { // for Go's poller
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
+}

@@ -1,0 +1,164 @@
+// Package result is the one stream of events that a run produces and every
+// report is rendered from.
+//
+// On disk it is JSON lines. Events about tests are those of go test -json (see
+// go doc test2json) with the kernel's name added, so tools that read that
+// format can read ours; they ignore the actions they do not know. The first
+// line names the protocol's version. docs/results.md describes it for users.
+package result
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Protocol is the version of the stream. It grows when a reader of the old one
+// would misunderstand the new one.
+const Protocol = 1
+
+// An Action says what an event is about.
+type Action string
+
+// Actions of go test -json.
+const (
+	Start       Action = "start" // a package's test binary is about to run
+	Run         Action = "run"   // a test has started
+	Pause       Action = "pause"
+	Cont        Action = "cont"
+	Pass        Action = "pass"
+	Bench       Action = "bench"
+	Fail        Action = "fail"
+	Skip        Action = "skip" // the test skipped itself, or a package has no tests
+	Output      Action = "output"
+	Attr        Action = "attr"
+	Artifacts   Action = "artifacts"
+	BuildOutput Action = "build-output"
+	BuildFail   Action = "build-fail"
+)
+
+// Our own actions.
+const (
+	Header  Action = "vmtest"  // the first event: Header
+	Kernel  Action = "kernel"  // a kernel has booted: Machine
+	Blocked Action = "blocked" // a test was not run, or may fail, by the blocklist: Block
+	NotRun  Action = "notrun"  // an expected test did not report: Reason
+	Splat   Action = "splat"   // the kernel reported a fault: Reason, Lines
+	Lost    Action = "lost"    // the kernel cannot go on: Reason, Lines, Hint
+	Ended   Action = "ended"   // nothing more comes of this kernel: Elapsed, Console
+	Finding Action = "finding" // something about the blocklist: Reason, Hint
+	Verdict Action = "verdict" // the last event: Code, Elapsed
+)
+
+// An Event is one line of the stream. Which fields are set depends on the
+// action.
+type Event struct {
+	Time    time.Time `json:",omitzero"`
+	Action  Action
+	Kernel  string   `json:",omitempty"` // its name, in every event about one
+	Package string   `json:",omitempty"`
+	Test    string   `json:",omitempty"`
+	Elapsed *float64 `json:",omitempty"` // seconds
+	Output  string   `json:",omitempty"`
+
+	FailedBuild string `json:",omitempty"`
+	ImportPath  string `json:",omitempty"` // of build-output and build-fail
+	Key, Value  string `json:",omitempty"` // of attr
+	Path        string `json:",omitempty"` // of artifacts
+
+	Reason  string   `json:",omitempty"`
+	Hint    string   `json:",omitempty"`
+	Lines   []string `json:",omitempty"`
+	Console string   `json:",omitempty"` // path of the console's file
+	Code    *int     `json:",omitempty"` // exit code
+
+	Run     *RunInfo     `json:",omitempty"`
+	Machine *MachineInfo `json:",omitempty"`
+	Block   *BlockInfo   `json:",omitempty"`
+}
+
+// RunInfo heads a stream.
+type RunInfo struct {
+	Protocol int
+	Version  string // of vmtest
+	Go       string // of the toolchain that compiled the tests
+	QEMU     string `json:",omitempty"`
+	Args     []string
+	Kernels  []string // their names, in the order in which they were asked for
+	Packages []string
+}
+
+// MachineInfo is what a kernel ran on.
+type MachineInfo struct {
+	Release   string // uname -r
+	Digest    string
+	Arch      string
+	Accel     string // kvm or tcg
+	Note      string `json:",omitempty"` // why that accelerator
+	CPUs      int
+	MemoryMiB int
+	Boot      float64 // seconds from the start of QEMU to the guest's hello
+}
+
+// BlockInfo is the blocklist's entry about a test.
+type BlockInfo struct {
+	Expect string // skip, fail or flaky
+	Reason string
+	Issue  string `json:",omitempty"`
+	Where  string // file:line
+}
+
+// A Sink takes the events of a run, in order. It is called by one goroutine at
+// a time.
+type Sink interface {
+	Event(Event) error
+}
+
+// SinkFunc makes a Sink of a function.
+type SinkFunc func(Event) error
+
+// Event calls f.
+func (f SinkFunc) Event(e Event) error { return f(e) }
+
+// Encode returns a sink that writes the stream to w.
+func Encode(w io.Writer) Sink {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return SinkFunc(func(e Event) error { return enc.Encode(e) })
+}
+
+// Decode reads a recorded stream into a sink. A stream that does not begin with
+// a header of a version it knows is an error.
+func Decode(r io.Reader, sink Sink) error {
+	br := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := br.ReadBytes('\n')
+		if len(line) == 0 && err == io.EOF {
+			if n == 1 {
+				return fmt.Errorf("read result stream: it is empty")
+			}
+			return nil
+		}
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("read result stream: %w", err)
+		}
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return fmt.Errorf("read result stream: line %d: %w", n, err)
+		}
+		if n == 1 && (e.Action != Header || e.Run == nil || e.Run.Protocol != Protocol) {
+			return fmt.Errorf("read result stream: line 1 is not the header of a stream of version %d", Protocol)
+		}
+		if err := sink.Event(e); err != nil {
+			return err
+		}
+	}
+}
+
+// Seconds is d as an event's Elapsed.
+func Seconds(d time.Duration) *float64 {
+	s := d.Round(time.Millisecond).Seconds()
+	return &s
+}
