@@ -1,0 +1,115 @@
+package blocklist
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+func compileSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// asJSON decodes YAML the way an editor does before it applies a schema.
+func asJSON(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	return jsonValue(v)
+}
+
+func jsonValue(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = jsonValue(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = jsonValue(v[k])
+		}
+	case time.Time:
+		return v.Format(time.DateOnly)
+	}
+	return v
+}
+
+// The schema and the parser have to agree on these.
+func TestSchema(t *testing.T) {
+	schema := compileSchema(t)
+	for _, c := range []struct {
+		text string
+		ok   bool
+	}{
+		{"", true},
+		{"[]", true},
+		{"- {test: TestA, reason: x}", true},
+		{"- {package: example.org/..., reason: x}", true},
+		{"- {test: [TestA, TestB/x y], kernel: [5.10, '<6.1', 'debian:*'], arch: [amd64, x86_64, 386], reason: x}", true},
+		{"- {test: TestA, kernel: 5.10, arch: arm64, issue: '#1', expires: 2027-01-31, expect: flaky, reason: x}", true},
+		{"- {test: TestA, expires: '2027-01-31', reason: x}", true},
+		{"- {test: TestX//sys/fs, reason: x}", true},
+		{"- {test: TestA}", false},
+		{"- {reason: x}", false},
+		{"- {test: TestA, reason: ''}", false},
+		{"- {test: TestA, reason: ' '}", false},
+		{"- {test: TestA, reason: x, since: 6.1}", false},
+		{"- {test: TestA, reason: x, expect: xfail}", false},
+		{"- {test: TestA, reason: x, arch: x64}", false},
+		{"- {test: TestA, reason: x, expires: tomorrow}", false},
+		{"- {test: [], reason: x}", false},
+		{"- {test: /TestA, reason: x}", false},
+		{"- {test: '', reason: x}", false},
+		{"- {test: TestA, kernel: [], reason: x}", false},
+		{"- {test: TestA, kernel: '', reason: x}", false},
+		{"- {package: ./xdp, reason: x}", false},
+		{"- {package: /xdp, reason: x}", false},
+		{"- {package: .../xdp, reason: x}", true},
+		{"- {test: TestA, reason: [x]}", false},
+		{"- {test: TestA, reason: x, issue: ''}", false},
+		{"test: TestA", false},
+		{"- TestA", false},
+	} {
+		_, errs := parseYAML("f", []byte(c.text))
+		if (errs == nil) != c.ok {
+			t.Errorf("%s: parser says %v", c.text, errs)
+		}
+		if err := schema.Validate(asJSON(t, c.text)); (err == nil) != c.ok {
+			t.Errorf("%s: schema says %v", c.text, err)
+		}
+	}
+}
+
+// Every word the parser knows is in the schema.
+func TestSchemaNamesEveryWord(t *testing.T) {
+	words := append([]string{string(Skip), string(Fail), string(Flaky)}, fields...)
+	words = append(words, archs...)
+	for alias := range aliases {
+		words = append(words, alias)
+	}
+	for _, w := range words {
+		if !strings.Contains(string(Schema), `"`+w+`"`) {
+			t.Errorf("schema does not know %q", w)
+		}
+	}
+}
