@@ -55,9 +55,9 @@ const loopLimit = 50 * time.Millisecond
 
 const (
 	hintMissing   = "enable virtualisation in the firmware (or nested virtualisation in the VM's settings) and load kvm_intel or kvm_amd"
-	hintForbidden = "run 'vmtest setup', or: sudo chmod 0666 /dev/kvm"
+	hintForbidden = "join the device's group and log in again: sudo usermod -aG kvm $USER; or until the next boot: sudo chmod 0666 /dev/kvm"
 	hintBusy      = "stop the other hypervisor (VirtualBox, VMware) that holds the processor's virtualisation"
-	hintEmulated  = "this host offers no hardware virtualisation to its guests; use -accel tcg"
+	hintEmulated  = "this host offers no hardware virtualisation to its guests: use another, or -accel tcg"
 )
 
 // judgeDevice is the part of the verdict that needs no guest.

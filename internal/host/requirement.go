@@ -1,0 +1,84 @@
+package host
+
+import "runtime"
+
+// A program is a requirement met by an executable in PATH.
+type program struct {
+	name  string
+	group Group
+	// why says what fails without it.
+	why    string
+	supply supply // empty: the program's name
+	// least is the oldest version that serves; nil: any.
+	least Version
+	parse func(output string) (Version, error) // nil: findVersion
+	// optional programs are only warned about.
+	optional bool
+	// instead is the remedy where no package manager supplies it.
+	instead string
+}
+
+// leastQEMU is Debian 12's, the oldest that is tested.
+var leastQEMU = Version{7, 2}
+
+// leastGo is what u-root, the source of the guest's shell, asks for.
+var leastGo = Version{1, 24}
+
+var programs = append(architectures(),
+	program{name: "go", group: Run, why: "compiles the tests", least: leastGo, parse: parseGoVersion, instead: "install Go: https://go.dev/doc/install"},
+	program{name: "depmod", group: Run, why: "debian: and ubuntu: kernels need it", supply: "kmod", optional: true},
+	program{name: "dpkg-deb", group: Run, why: "debian: and ubuntu: kernels need it", supply: "dpkg", optional: true},
+	program{name: "apt-get", group: Run, why: "debian: and ubuntu: kernels need it", supply: "apt", optional: true},
+
+	program{name: "gcc", group: Build, why: "compiles the kernel"},
+	program{name: "make", group: Build, why: "runs the kernel's build"},
+	program{name: "flex", group: Build, why: "builds the kernel's configuration tools"},
+	program{name: "bison", group: Build, why: "builds the kernel's configuration tools"},
+	program{name: "bc", group: Build, why: "the kernel's build calls it"},
+	// Kernels before 6.12 are content with less, but not by much.
+	program{name: "pahole", group: Build, why: "writes the kernel's BTF", least: Version{1, 16}},
+	program{name: "cpio", group: Build, why: "packs the kernel's headers"},
+	program{name: "xz", group: Build, why: "unpacks kernel sources"},
+	program{name: "zstd", group: Build, why: "compresses the kernel"},
+	program{name: "ccache", group: Build, why: "without it every build starts from nothing", optional: true},
+
+	program{name: "clang", group: BPF, why: "compiles BPF programs"},
+	program{name: "llvm-strip", group: BPF, why: "strips BPF objects", supply: "llvm"},
+)
+
+// architectures are the programs whose group depends on the host's own.
+func architectures() []program {
+	native := func(arch Group) Group {
+		if string(arch) == runtime.GOARCH {
+			return Run
+		}
+		return arch
+	}
+	list := []program{
+		{name: "qemu-system-x86_64", group: native(AMD64), why: "runs amd64 VMs", least: leastQEMU, parse: ParseQEMUVersion},
+		{name: "qemu-system-aarch64", group: native(ARM64), why: "runs arm64 VMs", least: leastQEMU, parse: ParseQEMUVersion},
+	}
+	if native(AMD64) != Run {
+		list = append(list, program{name: "x86_64-linux-gnu-gcc", group: AMD64, why: "compiles amd64 kernels"})
+	}
+	if native(ARM64) != Run {
+		list = append(list, program{name: "aarch64-linux-gnu-gcc", group: ARM64, why: "compiles arm64 kernels"})
+	}
+	return list
+}
+
+// A header is a requirement met by a C header that the compiler finds.
+type header struct {
+	name     string // of the check
+	group    Group
+	include  string
+	compiler string
+	why      string
+	supply   supply
+}
+
+var headers = []header{
+	{name: "libelf headers", group: Build, include: "gelf.h", compiler: "gcc", why: "the kernel's objtool needs them", supply: "libelf"},
+	{name: "openssl headers", group: Build, include: "openssl/opensslv.h", compiler: "gcc", why: "the kernel's certificate tools need them", supply: "openssl"},
+	{name: "libbpf headers", group: BPF, include: "bpf/bpf_helper_defs.h", compiler: "clang", why: "BPF programs include them", supply: "libbpf"},
+}

@@ -1,0 +1,126 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
+)
+
+const mib = 1 << 20
+
+const (
+	// A distribution's kernel with its modules is 0.2 GiB to download and
+	// unpacks to twice that; a build of one from source takes 5 GiB.
+	enoughSpace = 2048 * mib
+	// A VM of the default size and the compiler beside it.
+	enoughMemory = 1536 * mib
+)
+
+func checkKVM(ctx context.Context, cacheDir string) Check {
+	c := Check{Name: "KVM", Group: Run, Status: OK}
+	result, err := accel.Probe(ctx, accel.Options{CacheDir: cacheDir})
+	switch {
+	case err != nil:
+		c.Status, c.Detail = Warn, err.Error()
+	case result.Usable:
+		c.Detail = result.Detail
+	default:
+		c.Status, c.Detail, c.Remedy = Warn, result.Detail+"; VMs run much slower without", result.Hint
+	}
+	return c
+}
+
+func checkSpace(dir string) Check {
+	c := Check{Name: "cache", Group: Run, Status: OK}
+	existing, err := existingParent(dir)
+	var stat unix.Statfs_t
+	if err == nil {
+		err = unix.Access(existing, unix.W_OK|unix.X_OK)
+	}
+	if err == nil {
+		err = unix.Statfs(existing, &stat)
+	}
+	if err != nil {
+		c.Status, c.Detail = Missing, fmt.Sprintf("%s cannot be written to: %v", dir, err)
+		c.Remedy = "set XDG_CACHE_HOME to a directory that can"
+		return c
+	}
+	free := stat.Bavail * uint64(stat.Bsize)
+	c.Detail = fmt.Sprintf("%d MiB free in %s", free/mib, dir)
+	if free < enoughSpace {
+		c.Status, c.Remedy = Warn, fmt.Sprintf("free at least %d MiB", enoughSpace/mib)
+	}
+	return c
+}
+
+// existingParent is the directory itself, or the closest one above it that is
+// already there.
+func existingParent(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for {
+		info, err := os.Stat(dir)
+		switch {
+		case err == nil && !info.IsDir():
+			return "", unix.ENOTDIR
+		case err == nil:
+			return dir, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+func checkMemory() Check {
+	c := Check{Name: "memory", Group: Run, Status: OK}
+	data, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		c.Status, c.Detail = Warn, err.Error()
+		return c
+	}
+	free, err := availableMemory(string(data))
+	if err != nil {
+		c.Status, c.Detail = Warn, err.Error()
+		return c
+	}
+	c.Detail = fmt.Sprintf("%d MiB available", free/mib)
+	if free < enoughMemory {
+		c.Status, c.Remedy = Warn, "give VMs less memory, or run fewer kernels at once"
+	}
+	return c
+}
+
+// availableMemory reads /proc/meminfo and returns bytes.
+func availableMemory(meminfo string) (uint64, error) {
+	for line := range strings.Lines(meminfo) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 || fields[0] != "MemAvailable:" || fields[2] != "kB" {
+			continue
+		}
+		n, err := strconv.ParseUint(fields[1], 10, 54)
+		return n << 10, err
+	}
+	return 0, errors.New("read /proc/meminfo: no MemAvailable")
+}
+
+func checkCores() Check {
+	n := runtime.NumCPU()
+	c := Check{Name: "cores", Group: Run, Status: OK, Detail: strconv.Itoa(n)}
+	if n < 2 {
+		c.Status, c.Remedy = Warn, "on one core, tests that need two processors at a time are slow or fail"
+	}
+	return c
+}
