@@ -1,0 +1,112 @@
+package artifact
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// compress starts a zstd stream. One goroutine, so that the same input always
+// gives the same bytes.
+func compress(w io.Writer) (*zstd.Encoder, error) {
+	return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
+}
+
+// writeLayer writes the part as a tar archive that depends on nothing but the
+// files' names and contents.
+func writeLayer(ctx context.Context, w io.Writer, f file, release string) error {
+	t := &layer{ctx: ctx, tar: tar.NewWriter(w), made: map[string]bool{}}
+	var err error
+	if f.part == Modules {
+		err = t.addModules(f.path, path.Join(f.part.Path(), release))
+	} else {
+		err = t.addFile(f.path, f.part.Path())
+	}
+	if err != nil {
+		return err
+	}
+	return t.tar.Close()
+}
+
+type layer struct {
+	ctx  context.Context
+	tar  *tar.Writer
+	made map[string]bool // directories already in the archive
+}
+
+// addModules adds the directory's modules and indexes. The links build and
+// source, which lead to the tree on the machine that built it, are left out.
+func (l *layer) addModules(dir, name string) error {
+	return filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, file)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return nil
+		case d.Type()&fs.ModeSymlink != 0 && (rel == "build" || rel == "source"):
+			return nil
+		case !d.Type().IsRegular():
+			return fmt.Errorf("%s is neither a file nor a directory", file)
+		}
+		return l.addFile(file, path.Join(name, filepath.ToSlash(rel)))
+	})
+}
+
+func (l *layer) addFile(file, name string) error {
+	if err := l.ctx.Err(); err != nil {
+		return err
+	}
+	if err := l.addParents(name); err != nil {
+		return err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", file)
+	}
+	if err := l.tar.WriteHeader(header(tar.TypeReg, name, 0o644, info.Size())); err != nil {
+		return err
+	}
+	_, err = io.Copy(l.tar, f)
+	return err
+}
+
+func (l *layer) addParents(name string) error {
+	for i, c := range name {
+		if dir := name[:i]; c == '/' && !l.made[dir] {
+			l.made[dir] = true
+			if err := l.tar.WriteHeader(header(tar.TypeDir, dir+"/", 0o755, 0)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func header(kind byte, name string, mode, size int64) *tar.Header {
+	h := &tar.Header{Typeflag: kind, Name: name, Mode: mode, Size: size, ModTime: time.Unix(0, 0)}
+	if len(name) < 100 && !strings.ContainsFunc(name, func(r rune) bool { return r > 0x7e }) {
+		h.Format = tar.FormatUSTAR
+	}
+	return h
+}
