@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
@@ -43,7 +44,11 @@ func FuzzYAML(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		start := time.Now()
 		entries, errs := parseYAML("f", data)
+		if d := time.Since(start); d > time.Second {
+			t.Fatalf("%d bytes took %v", len(data), d)
+		}
 		checkEntries(t, entries, errs)
 	})
 }

@@ -119,7 +119,7 @@ func (h *history) entry() *yaml.Node {
 // isPackage leaves out what the go command calls by no import path.
 func isPackage(s string) bool {
 	_, err := parsePackagePattern(s)
-	return err == nil
+	return err == nil && clean(s) == s
 }
 
 func stringNode(s string) *yaml.Node {
