@@ -1,0 +1,92 @@
+package builder
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+)
+
+// cacheDir is the program's own cache, so that a test finds it warm and
+// leaves it warm.
+func cacheDir(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("VMTEST_TESTS") != "all" {
+		t.Skip("needs a Debian mirror, a compiler and up to an hour: set VMTEST_TESTS=all")
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "bpf-vmtest")
+}
+
+// series lists the kernels to try, from an environment variable.
+func series(t *testing.T, variable, preset string) []kver.Version {
+	t.Helper()
+	var list []kver.Version
+	for _, s := range strings.Fields(cmp.Or(os.Getenv(variable), preset)) {
+		v, err := kver.Parse(s)
+		if err != nil {
+			t.Fatalf("%s: %v", variable, err)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// reporter logs each phase once, with the last of its numbers.
+func reporter(t *testing.T) func(Progress) {
+	var last Progress
+	start := time.Now()
+	return func(p Progress) {
+		if p.Phase != last.Phase && last.Phase != "" {
+			t.Logf("%s: %s, %d of %d %s", time.Since(start).Round(time.Millisecond), last.Phase, last.Done, last.Total, last.Unit)
+			start = time.Now()
+		}
+		last = p
+	}
+}
+
+// Every series' tools must grant everything the fragments ask for.
+func TestConfigureReal(t *testing.T) {
+	dir := cacheDir(t)
+	for _, v := range series(t, "VMTEST_TEST_CONFIGURE", "5.10 6.12") {
+		t.Run(v.String(), func(t *testing.T) {
+			config, err := Configure(context.Background(), Options{Source: Debian{Series: v}, Dir: dir, Arch: os.Getenv("VMTEST_TEST_ARCH"), Progress: reporter(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d symbols are y", bytes.Count(config, []byte("=y\n")))
+		})
+	}
+}
+
+// A build must give a kernel with everything in it, and the second time give
+// the same one at once.
+func TestBuildReal(t *testing.T) {
+	dir := cacheDir(t)
+	for _, v := range series(t, "VMTEST_TEST_BUILD", "6.12") {
+		t.Run(v.String(), func(t *testing.T) {
+			o := Options{Source: Debian{Series: v}, Dir: dir, Arch: os.Getenv("VMTEST_TEST_ARCH"), Progress: reporter(t)}
+			start := time.Now()
+			r, err := Build(context.Background(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%v: %+v", time.Since(start), r)
+			start = time.Now()
+			again, err := Build(context.Background(), o)
+			if err != nil || !again.Cached || again.Dir != r.Dir {
+				t.Errorf("second build = %+v, %v, want the first from the cache", again, err)
+			}
+			t.Logf("from the cache: %v", time.Since(start))
+		})
+	}
+}

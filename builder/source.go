@@ -1,0 +1,246 @@
+package builder
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/distro"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+)
+
+// A Source is where a kernel's source comes from: [Debian], [Tarball],
+// [Directory] or [Git].
+type Source interface {
+	open(ctx context.Context, o Options) (*tree, error)
+}
+
+// A tree is a kernel's source on disk, locked against other builds.
+type tree struct {
+	dir    string
+	name   string // for people
+	digest string // of the content, with its kind: sha256:…, git-tree:…
+	// builds is where build directories are made. For a tree in the cache it
+	// is the tree itself: only then are all paths that reach the compiler
+	// relative, and ccache's objects good for any cache and any source.
+	builds string
+	unlock func()
+}
+
+func (t *tree) close() {
+	if t.unlock != nil {
+		t.unlock()
+	}
+}
+
+// Debian is the linux-source package of a series, fetched and verified by apt.
+type Debian struct {
+	Series kver.Version // such as 6.12
+	Suite  string       // confines the search, such as bookworm-backports
+}
+
+func (d Debian) open(ctx context.Context, o Options) (*tree, error) {
+	apt := &distro.Apt{Dir: o.Dir, Progress: func(p distro.Progress) {
+		o.Progress(Progress{Phase: "fetch " + p.What, Done: p.Done, Total: p.Total, Unit: "bytes"})
+	}}
+	pkg, err := apt.Fetch(ctx, distro.Query{
+		Distribution: "debian",
+		Package:      "linux-source-" + d.Series.Series().String(),
+		Version:      d.Series,
+		Suite:        d.Suite,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fetch source of linux %s: %w", d.Series, err)
+	}
+	return unpack(ctx, o, archive{
+		name:   pkg.Name + " " + pkg.Version,
+		digest: "sha256:" + pkg.SHA256,
+		extract: func(ctx context.Context, dir string) error {
+			return extractDebian(ctx, pkg.Path, pkg.Name, dir)
+		},
+	})
+}
+
+// extractDebian takes the tarball out of the package, and the source out of
+// the tarball.
+func extractDebian(ctx context.Context, deb, name, dir string) error {
+	outer := dir + ".deb"
+	defer os.RemoveAll(outer)
+	if err := run(exec.CommandContext(ctx, "dpkg-deb", "--extract", deb, outer)); err != nil {
+		return err
+	}
+	return extractTar(ctx, filepath.Join(outer, "usr/src", name+".tar.xz"), dir)
+}
+
+// Tarball is a tar file, compressed in any way tar knows, with the source in
+// its single top directory, as kernel.org publishes them.
+type Tarball struct {
+	Path string
+}
+
+func (t Tarball) open(ctx context.Context, o Options) (*tree, error) {
+	digest, err := hashFile(t.Path)
+	if err != nil {
+		return nil, fmt.Errorf("read source %q: %w", t.Path, err)
+	}
+	return unpack(ctx, o, archive{
+		name:    filepath.Base(t.Path),
+		digest:  "sha256:" + digest,
+		extract: func(ctx context.Context, dir string) error { return extractTar(ctx, t.Path, dir) },
+	})
+}
+
+func extractTar(ctx context.Context, tarball, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	return run(exec.CommandContext(ctx, "tar", "--extract", "--file", tarball, "--directory", dir, "--strip-components=1", "--no-same-owner"))
+}
+
+// Git is a commit of a git repository on disk; the repository's working tree
+// plays no part.
+type Git struct {
+	Dir string
+	Rev string // anything git knows as a commit, by default HEAD
+}
+
+func (g Git) open(ctx context.Context, o Options) (*tree, error) {
+	rev := g.Rev
+	if rev == "" {
+		rev = "HEAD"
+	}
+	commit, err := g.resolve(ctx, rev+"^{commit}")
+	if err != nil {
+		return nil, err
+	}
+	content, err := g.resolve(ctx, rev+"^{tree}")
+	if err != nil {
+		return nil, err
+	}
+	return unpack(ctx, o, archive{
+		name:   fmt.Sprintf("%s at %.12s", filepath.Base(g.Dir), commit),
+		digest: "git-tree:" + content,
+		extract: func(ctx context.Context, dir string) error {
+			tarball := dir + ".tar"
+			defer os.Remove(tarball)
+			cmd := exec.CommandContext(ctx, "git", "-C", g.Dir, "archive", "--format=tar", "--prefix=linux/", "--output", tarball, commit)
+			if err := run(cmd); err != nil {
+				return err
+			}
+			return extractTar(ctx, tarball, dir)
+		},
+	})
+}
+
+func (g Git) resolve(ctx context.Context, rev string) (string, error) {
+	out, err := output(exec.CommandContext(ctx, "git", "-C", g.Dir, "rev-parse", "--verify", "--end-of-options", rev))
+	if err != nil {
+		return "", fmt.Errorf("read git repository %q: %w", g.Dir, err)
+	}
+	return strings.TrimSpace(out), nil
+}
+
+// Directory is a source tree of the user's. It is read, never written to.
+type Directory struct {
+	Path string
+}
+
+// A DirtyTreeError is a directory in which a kernel has been configured or
+// built: the kernel's makefile refuses to build it into another place.
+type DirtyTreeError struct{ Path, Found string }
+
+func (e *DirtyTreeError) Error() string {
+	return fmt.Sprintf("build directory %q: it holds %s of a build in place", e.Path, e.Found)
+}
+
+// Hint says how to get a clean tree.
+func (e *DirtyTreeError) Hint() string {
+	return "run make mrproper there, or build a commit of it from git"
+}
+
+// ExitCode marks a usage error.
+func (e *DirtyTreeError) ExitCode() int { return 2 }
+
+func (d Directory) open(ctx context.Context, o Options) (*tree, error) {
+	dir, err := filepath.Abs(d.Path)
+	if err != nil {
+		return nil, err
+	}
+	// What the makefile's own check looks for.
+	for _, leftover := range []string{".config", "include/config", "arch/x86/include/generated", "arch/arm64/include/generated"} {
+		if _, err := os.Stat(filepath.Join(dir, leftover)); err == nil {
+			return nil, &DirtyTreeError{Path: d.Path, Found: leftover}
+		}
+	}
+	o.Progress(Progress{Phase: "read source"})
+	digest, err := hashTree(ctx, dir)
+	if err != nil {
+		return nil, fmt.Errorf("read source %q: %w", d.Path, err)
+	}
+	builds := filepath.Join(o.Dir, "sources", "sha256-"+digest+".builds")
+	if err := os.MkdirAll(builds, 0o755); err != nil {
+		return nil, fmt.Errorf("make source cache: %w", err)
+	}
+	unlock, err := lockTree(ctx, o, builds)
+	if err != nil {
+		return nil, err
+	}
+	return &tree{dir: dir, name: dir, digest: "sha256:" + digest, builds: builds, unlock: unlock}, nil
+}
+
+func hashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// hashTree is the digest of the names, kinds and contents of all files below
+// dir, git's own left out: some 10 s for a kernel.
+func hashTree(ctx context.Context, dir string) (string, error) {
+	h := sha256.New()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		var content string
+		switch {
+		case d.Type().IsRegular():
+			content, err = hashFile(path)
+		case d.Type() == fs.ModeSymlink:
+			content, err = os.Readlink(path)
+		case d.IsDir():
+			return nil
+		default:
+			err = fmt.Errorf("%s is neither a file nor a directory nor a link", rel)
+		}
+		info, infoErr := d.Info()
+		if err := errors.Join(err, infoErr); err != nil {
+			return err
+		}
+		fmt.Fprintf(h, "%q %v %q\n", rel, info.Mode()&(fs.ModeType|0o111), content)
+		return nil
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}
