@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+)
+
+// onDisk is an OCI layout as an origin.
+type onDisk struct{ *artifact.Layout }
+
+func (l onDisk) Manifest(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+	return l.Blob(ctx, d)
+}
+
+func (onDisk) Attempts() int { return 1 }
+
+func (s *Store) fromLayout(ctx context.Context, ref kernelref.Layout) (*kernel.Kernel, error) {
+	l, err := artifact.OpenLayout(ref.Dir)
+	if err != nil {
+		return nil, err
+	}
+	found, err := l.Find(ref.Tag, ref.Digest)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := l.Tags()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(found) == 0 && ref.Digest != "":
+		return nil, errors.New("the layout has no such digest" + under(ref.Tag))
+	case len(found) == 0:
+		return nil, &hinted{errors.New("the layout has no such tag"), "its tags are: " + strings.Join(tags, ", ")}
+	case ref.Tag == "" && ref.Digest == "" && different(found) > 1:
+		return nil, &hinted{
+			fmt.Errorf("the layout has %d kernels and the reference names none", different(found)),
+			"add one of its tags after a colon: " + strings.Join(tags, ", "),
+		}
+	}
+	img, err := s.choose(ctx, onDisk{l}, found)
+	if err != nil {
+		return nil, err
+	}
+	return s.unpack(ctx, img)
+}
+
+func under(tag string) string {
+	if tag == "" {
+		return ""
+	}
+	return fmt.Sprintf(" under the tag %q", tag)
+}
+
+// different counts the digests among the descriptors, of one platform; one
+// kernel may have several tags and be there for several architectures.
+func different(all []v1.Descriptor) int {
+	count := map[string]map[v1.Hash]bool{}
+	most := 0
+	for _, d := range all {
+		p := platform(d)
+		if count[p] == nil {
+			count[p] = map[v1.Hash]bool{}
+		}
+		count[p][d.Digest] = true
+		most = max(most, len(count[p]))
+	}
+	return most
+}

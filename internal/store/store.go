@@ -1,0 +1,146 @@
+// Package store turns kernel references into kernels on disk: it finds,
+// fetches, checks, unpacks and caches them.
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/authn/github"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/distro"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+)
+
+// Store resolves references. Only Dir must be set. It may be used by several
+// goroutines and processes at once, also with the same Dir.
+type Store struct {
+	// Dir is the cache. Everything in it is found by the digest of what it
+	// holds and appears under its name only when it is complete.
+	Dir string
+	// Arch is the GOARCH of the kernels, by default this machine's.
+	Arch string
+	// Parts are fetched with an artifact in addition to the image, the
+	// configuration and the modules, if it has them: for a shell, the
+	// initramfs.
+	Parts []artifact.Part
+	// Apt fetches distributions' kernels, by default with this store's Dir,
+	// Arch, Progress and Warn.
+	Apt *distro.Apt
+	// Keychain has the credentials for registries, by default docker's
+	// configuration and, for ghcr.io, GITHUB_TOKEN.
+	Keychain authn.Keychain
+	// Transport reaches registries, by default one that gives up on a
+	// server that says nothing for a minute.
+	Transport http.RoundTripper
+	// Progress, when set, is called during downloads, from one goroutine at
+	// a time for each call of Resolve.
+	Progress func(Progress)
+	// Warn, when set, is called with what the user should know although
+	// the work goes on.
+	Warn func(message string)
+}
+
+// Progress is the state of one download.
+type Progress = distro.Progress
+
+// Resolve finds the kernel and brings it into the cache. What the reference
+// names may change (a tag, a suite, a file); the result's Digest says what was
+// found, and its files no longer change.
+func (s *Store) Resolve(ctx context.Context, ref kernelref.Ref) (*kernel.Kernel, error) {
+	k, err := s.resolve(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("resolve kernel %q: %w", ref, err)
+	}
+	k.Name = ref.String()
+	return k, nil
+}
+
+func (s *Store) resolve(ctx context.Context, ref kernelref.Ref) (*kernel.Kernel, error) {
+	switch source := ref.Source().(type) {
+	case kernelref.Registry:
+		return s.fromRegistry(ctx, source)
+	case kernelref.Layout:
+		return s.fromLayout(ctx, source)
+	case kernelref.Distribution:
+		return s.fromDistribution(ctx, source)
+	case kernelref.Path:
+		return s.fromPath(ctx, source.Path)
+	}
+	return nil, fmt.Errorf("unknown source %T", ref.Source())
+}
+
+func (s *Store) fromDistribution(ctx context.Context, d kernelref.Distribution) (*kernel.Kernel, error) {
+	apt := s.Apt
+	if apt == nil {
+		apt = &distro.Apt{Dir: s.Dir, Arch: s.arch(), Progress: s.Progress, Warn: s.Warn}
+	}
+	found, err := apt.Kernel(ctx, distro.Query{Distribution: d.Name, Version: d.Version, Suite: d.Suite})
+	if err != nil {
+		return nil, err
+	}
+	k, err := locate(found.Dir)
+	if err != nil {
+		return nil, err
+	}
+	k.Digest, k.Arch, k.Release = "sha256:"+found.SHA256, s.arch(), found.Release
+	return k, nil
+}
+
+func (s *Store) arch() string {
+	if s.Arch == "" {
+		return runtime.GOARCH
+	}
+	return s.Arch
+}
+
+func (s *Store) progress(p Progress) {
+	if s.Progress != nil {
+		s.Progress(p)
+	}
+}
+
+func (s *Store) warn(format string, args ...any) {
+	if s.Warn != nil {
+		s.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
+func (s *Store) keychain() authn.Keychain {
+	if s.Keychain == nil {
+		return authn.NewMultiKeychain(authn.DefaultKeychain, github.Keychain)
+	}
+	return s.Keychain
+}
+
+// path is an absolute path in the cache; its directory is made.
+func (s *Store) path(elem ...string) (string, error) {
+	dir, err := filepath.Abs(s.Dir)
+	if err != nil {
+		return "", err
+	}
+	p := filepath.Join(append([]string{dir}, elem...)...)
+	return p, os.MkdirAll(filepath.Dir(p), 0o755)
+}
+
+// checkArch compares a kernel's architecture with the one that is wanted.
+func (s *Store) checkArch(arch string) error {
+	if arch != s.arch() {
+		return fmt.Errorf("it is for %s, want %s", arch, s.arch())
+	}
+	return nil
+}
+
+// isRelease reports whether s looks like what uname -r prints.
+func isRelease(s string) bool {
+	_, err := kver.FromRelease(s)
+	return err == nil
+}
