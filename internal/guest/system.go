@@ -103,3 +103,13 @@ func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
+
+// Path is the PATH of commands in a guest: the toolchain's directory first, the
+// u-root toolbox last.
+func Path(goroot string) string {
+	path := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/bbin"
+	if goroot != "" {
+		path = filepath.Join(goroot, "bin") + ":" + path
+	}
+	return path
+}

@@ -41,15 +41,16 @@ const (
 
 // Our own actions.
 const (
-	Header  Action = "vmtest"  // the first event: Header
-	Kernel  Action = "kernel"  // a kernel has booted: Machine
-	Blocked Action = "blocked" // a test was not run, or may fail, by the blocklist: Block
-	NotRun  Action = "notrun"  // an expected test did not report: Reason
-	Splat   Action = "splat"   // the kernel reported a fault: Reason, Lines
-	Lost    Action = "lost"    // the kernel cannot go on: Reason, Lines, Hint
-	Ended   Action = "ended"   // nothing more comes of this kernel: Elapsed, Console
-	Finding Action = "finding" // something about the blocklist: Reason, Hint
-	Verdict Action = "verdict" // the last event: Code, Elapsed
+	Header   Action = "vmtest"   // the first event: Header
+	Kernel   Action = "kernel"   // a kernel has booted: Machine
+	Blocked  Action = "blocked"  // a test was not run, or may fail, by the blocklist: Block
+	NotRun   Action = "notrun"   // an expected test did not report: Reason
+	Splat    Action = "splat"    // the kernel reported a fault: Reason, Lines
+	Lost     Action = "lost"     // the kernel cannot go on: Reason, Lines, Hint
+	Ended    Action = "ended"    // nothing more comes of this kernel: Elapsed, Console
+	Coverage Action = "coverage" // of all packages and kernels: Percent
+	Finding  Action = "finding"  // something about the blocklist: Reason, Hint
+	Verdict  Action = "verdict"  // the last event: Code, Elapsed
 )
 
 // An Event is one line of the stream. Which fields are set depends on the
@@ -72,7 +73,8 @@ type Event struct {
 	Hint    string   `json:",omitempty"`
 	Lines   []string `json:",omitempty"`
 	Console string   `json:",omitempty"` // path of the console's file
-	Code    *int     `json:",omitempty"` // exit code
+	Code    *int     `json:",omitempty"` // of verdict and lost: exit code
+	Percent float64  `json:",omitempty"` // of coverage: statements that ran
 
 	Run     *RunInfo     `json:",omitempty"`
 	Machine *MachineInfo `json:",omitempty"`

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+)
+
+func usage() string {
+	var b strings.Builder
+	b.WriteString(`Vmtest runs a repository's Go tests inside real Linux kernels, in QEMU.
+
+Usage:
+
+	vmtest <command> [arguments]
+
+The commands are:
+
+`)
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "	%-11s %s\n", c.name, c.summary)
+	}
+	b.WriteString(`
+"vmtest <command> -h" tells about one of them. Other pages:
+
+	vmtest help kernels      how to name a kernel
+	vmtest help guest        what a test sees in a guest
+	vmtest help exit         what the exit codes mean
+	vmtest help environment  the variables vmtest reads
+
+To begin with, in a module with tests:
+
+	$ vmtest setup
+	$ vmtest test -kernel debian:6.1,debian:6.12 ./...
+`)
+	return b.String()
+}
+
+var pages = map[string]string{
+	"kernels": `A kernel is named by a reference:
+
+	6.12                          a tag in the default repository, ghcr.io/bpf-vmtest/kernels
+	stable, mainline, longterm, next
+	                              the tags that are moved from kernel to kernel
+	ghcr.io/org/kernels:6.12      an image in any registry; @sha256:… pins it
+	oci:DIR:6.12                  an image in an OCI layout on disk
+	debian:6.1, ubuntu:6.8        the distribution's own kernel, with its modules, fetched
+	                              and verified by apt
+	debian:trixie                 the kernel of a suite
+	/path/to/bzImage              a kernel image
+	/path/to/linux                a tree in which a kernel has been built
+
+Several are separated by commas: -kernel debian:5.10,debian:6.1,oci:out:6.12
+`,
+	"guest": `A test in a guest is root, in its package's directory. It sees, at the paths they
+have on the host, the repository, GOROOT, the module cache, the build cache and,
+without -hermetic, /usr and the dynamic linker's directories. QEMU exports them
+read-only; a tmpfs lies on top, so tests may write and the host never changes.
+
+Mounted are cgroup v2, bpffs, tracefs, debugfs, securityfs, devpts, /tmp and /run.
+There is no network but lo. Of the host's environment only what Go needs comes
+along, with GOPROXY=off, GOTOOLCHAIN=local and -mod=readonly; -env adds to it.
+VMTEST=1 tells a test where it is, VMTEST_KERNEL and VMTEST_RELEASE on what.
+
+More in docs/guest.md.
+`,
+	"exit": `Vmtest test exits with
+
+	0  every test passed on every kernel, or failed as the blocklist expected
+	1  a test failed, did not report, or none ran
+	2  the command line or a file given to vmtest is wrong
+	3  something else went wrong: a kernel could not be had or did not boot, or went
+	   down while tests were running
+
+Vmtest exec exits as the command does, and with 128 and the signal's number when a
+signal ended it. Its own failures are 2 and 3 as above, with a line that begins
+"vmtest: error:" on standard error.
+`,
+	"environment": `	VMTEST_KERNEL_DEFAULT   the kernels that -kernel names by default
+	VMTEST_REPOSITORY       the repository of references such as 6.12
+	VMTEST_CACHE            the cache directory (default: bpf-vmtest in XDG_CACHE_HOME)
+	VMTEST_DEBIAN_MIRROR    the mirror for debian: kernels, instead of apt's own
+	VMTEST_UBUNTU_MIRROR    the same for ubuntu:
+`,
+}
+
+// synopses head the commands' help.
+var synopses = map[string]string{
+	"test": `vmtest test [-kernel REF,…] [flags of vmtest and go test] [packages] [-args …]
+
+Compiles the packages' tests once on this machine, boots each kernel and runs the
+tests in it. Packages and most flags are those of go test. For several kernels the
+output ends in a table of what differs or did not pass. Tests named in the module's
+.vmtest/blocklist.yaml are not run, or may fail, on the kernels it names.`,
+	"exec": `vmtest exec [-kernel REF] [flags] -- command [arguments]
+
+Runs a command in a kernel, with the mounts and the environment of vmtest test, and
+exits as it does. Also: go test -exec 'vmtest exec -kernel REF --' ./...`,
+	"shell": `vmtest shell [-kernel REF] [flags]
+
+Opens the u-root shell in a kernel, with the mounts of vmtest test.`,
+	"kernel": `vmtest kernel build [flags] VERSION    build a kernel into an OCI layout
+vmtest kernel pull REF…                 bring kernels into the cache
+vmtest kernel list DIR                  list the kernels in an OCI layout`,
+	"blocklist": `vmtest blocklist check [file…]      check the module's blocklist, or files
+vmtest blocklist suggest [stream]   print entries for what failed in the last run
+vmtest blocklist schema             print the JSON schema for editors`,
+	"report": `vmtest report [flags] [stream]
+
+Shows the results of the last run from this directory, or of a recorded stream.`,
+	"doctor": `vmtest doctor [-for PURPOSES]
+
+Says what this machine has and lacks, and whether its KVM really works.`,
+	"setup": `vmtest setup [-for PURPOSES] [-n]
+
+Installs what is missing with the system's package manager, printing each command
+before it runs.`,
+}
+
+func (a *app) commandHelp(name string, fs *flag.FlagSet) {
+	fmt.Fprintf(a.stdout, "Usage: %s\n", synopses[name])
+	any := false
+	fs.VisitAll(func(*flag.Flag) { any = true })
+	if any {
+		fmt.Fprint(a.stdout, "\nFlags:\n\n")
+		fs.SetOutput(a.stdout)
+		fs.PrintDefaults()
+	}
+}
+
+func (a *app) help(args []string) error {
+	if len(args) == 0 {
+		fmt.Fprint(a.stdout, usage())
+		return nil
+	}
+	if page, ok := pages[args[0]]; ok {
+		fmt.Fprint(a.stdout, page)
+		return nil
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(a, context.Background(), []string{"-h"})
+		}
+	}
+	return usagef("`vmtest help` lists the pages", "no help about %q", args[0])
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+)
+
+const (
+	// defaultKernel needs neither a registry nor a compiler.
+	defaultKernel     = "debian:6.12"
+	defaultRepository = "ghcr.io/bpf-vmtest/kernels"
+)
+
+// machineFlags are the flags of every command that boots something.
+type machineFlags struct {
+	kernel   string
+	settings boot.Settings
+	hermetic bool
+	mounts   stringList
+	env      stringList
+	extra    stringList
+	append   stringList
+}
+
+func (m *machineFlags) register(fs *flag.FlagSet) {
+	kernel := os.Getenv("VMTEST_KERNEL_DEFAULT")
+	if kernel == "" {
+		kernel = defaultKernel
+	}
+	fs.StringVar(&m.kernel, "kernel", kernel, "`reference` of the kernel; see `vmtest help kernels`")
+	fs.TextVar(&m.settings.Accel, "accel", accel.Auto, "`accelerator`: auto, kvm or tcg")
+	fs.BoolVar(&m.settings.RequireKVM, "require-kvm", false, "fail where KVM does not work")
+	fs.IntVar(&m.settings.CPUs, "cpus", 2, "virtual CPUs of a machine")
+	fs.IntVar(&m.settings.MemoryMiB, "memory", 2048, "memory of a machine in `MiB`")
+	fs.DurationVar(&m.settings.BootTimeout, "boot-timeout", 0, "`time` a kernel gets to boot (default 1m with KVM, 3m without)")
+	fs.StringVar(&m.settings.QEMU, "qemu", "", "the QEMU `binary`")
+	fs.Var(&m.extra, "qemu-arg", "one more `argument` for QEMU; may be repeated")
+	fs.Var(&m.append, "append", "one more kernel `parameter`; may be repeated")
+	fs.BoolVar(&m.hermetic, "hermetic", false, "leave out the host's /usr and libraries")
+	fs.Var(&m.mounts, "mount", "show the directory `HOST[:GUEST]` in the guest; may be repeated")
+	fs.Var(&m.env, "env", "set a variable, `NAME=VALUE`, or pass on NAME; may be repeated")
+}
+
+func (m *machineFlags) kernels() ([]kernelref.Ref, error) {
+	repository := os.Getenv("VMTEST_REPOSITORY")
+	if repository == "" {
+		repository = defaultRepository
+	}
+	return kernelref.ParseList(m.kernel, repository)
+}
+
+// finish checks what the flag package cannot.
+func (m *machineFlags) finish(cache string) error {
+	m.settings.CacheDir = cache
+	m.settings.ExtraQEMU, m.settings.Append = m.extra, m.append
+	if m.settings.CPUs < 1 {
+		return usagef("", "-cpus %d: want at least 1", m.settings.CPUs)
+	}
+	if m.settings.MemoryMiB < 128 {
+		return usagef("", "-memory %d: want at least 128 (MiB)", m.settings.MemoryMiB)
+	}
+	return nil
+}
+
+func (m *machineFlags) shares() ([]guest.Share, error) {
+	var shares []guest.Share
+	for _, s := range m.mounts {
+		host, target, _ := strings.Cut(s, ":")
+		abs, err := filepath.Abs(host)
+		if err != nil {
+			return nil, err
+		}
+		info, err := os.Stat(abs)
+		if err != nil || !info.IsDir() {
+			return nil, usagef("", "-mount %s: %s is not a directory", s, abs)
+		}
+		if target != "" && !filepath.IsAbs(target) {
+			return nil, usagef("", "-mount %s: the guest's path must be absolute", s)
+		}
+		shares = append(shares, guest.Share{Path: abs, Target: filepath.Clean(orElse(target, abs))})
+	}
+	return shares, nil
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// environment resolves -env's bare names.
+func (m *machineFlags) environment() []string {
+	var env []string
+	for _, e := range m.env {
+		if strings.Contains(e, "=") {
+			env = append(env, e)
+		} else if v, ok := os.LookupEnv(e); ok {
+			env = append(env, e+"="+v)
+		}
+	}
+	return env
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/toolbox"
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+)
+
+// shell opens the u-root shell, with the mounts of exec.
+func (a *app) shell(ctx context.Context, args []string) error {
+	var m machineFlags
+	fs := a.flagSet("shell")
+	m.register(fs)
+	e := execRun{machineFlags: &m, argv: []string{"/bbin/gosh"}, stdin: a.stdin}
+	fs.StringVar(&e.console, "console", "", "keep the kernel's console in this `file`")
+	if err := parseFlags(fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return usagef("vmtest exec runs a command", "shell: unexpected argument %q", fs.Arg(0))
+	}
+	if !isTerminal(a.stdin) || !isTerminal(a.stdout) {
+		return usagef("vmtest exec -stdin runs a command without one", "shell: standard input and output must be a terminal")
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	dir, remove, err := boot.TempDir(cache)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if e.base, err = a.toolbox(ctx, cache, dir); err != nil {
+		return err
+	}
+	e.terminal = a.terminal
+	code, err := a.execOne(ctx, e)
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return exitError(code)
+	}
+	return nil
+}
+
+// toolbox writes the archive with u-root's commands, built on first use, to a
+// file in dir.
+func (a *app) toolbox(ctx context.Context, cache, dir string) (string, error) {
+	t, err := toolbox.Build(ctx, toolbox.Options{CacheDir: cache, Progress: a.progress})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "toolbox.cpio")
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	return path, errors.Join(t.WriteOverlay(f), f.Close())
+}
+
+// A terminal is ours while a command in a guest has it.
+type terminal struct {
+	name    string // TERM
+	size    wire.WindowSize
+	resizes <-chan wire.WindowSize
+	restore func()
+}
+
+// terminal gives the guest every key, ^C too, and follows the window's size.
+func (a *app) terminal() (*terminal, error) {
+	fd := int(a.stdin.Fd())
+	state, err := term.MakeRaw(fd)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the terminal: %w", err)
+	}
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	resizes, done := make(chan wire.WindowSize), make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-changed:
+			case <-done:
+				return
+			}
+			select {
+			case resizes <- windowSize(fd):
+			case <-done:
+				return
+			}
+		}
+	}()
+	return &terminal{
+		name: os.Getenv("TERM"), size: windowSize(fd), resizes: resizes,
+		restore: func() {
+			signal.Stop(changed)
+			close(done)
+			_ = term.Restore(fd, state)
+		},
+	}, nil
+}
+
+func windowSize(fd int) wire.WindowSize {
+	cols, rows, err := term.GetSize(fd)
+	if err != nil {
+		return wire.WindowSize{Rows: 24, Cols: 80}
+	}
+	return wire.WindowSize{Rows: uint16(rows), Cols: uint16(cols)}
+}

@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/host"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/report"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
+)
+
+// testFlags are the flags of vmtest test: the machine's, go test's, and some of
+// its own.
+type testFlags struct {
+	machineFlags
+	gotest.Flags
+	build, compile []string // flags for the go command
+	binary         []string // flags for the test binaries
+	vet            string
+	json           bool
+	parallel       int
+	blocklists     stringList
+	strict         bool
+	splats         bool
+	setup          bool
+	mode           string
+	patterns       []string
+}
+
+// Flags of go test that are handed on as they are, by where they go.
+var (
+	buildBools    = []string{"race", "msan", "asan", "trimpath", "modcacherw"}
+	buildValues   = []string{"tags", "mod", "modfile", "ldflags", "gcflags", "asmflags", "gccgoflags", "overlay", "pgo", "buildvcs", "pkgdir", "compiler", "buildmode"}
+	compileValues = []string{"covermode", "coverpkg"}
+	binaryBools   = []string{"short", "benchmem", "failfast", "fullpath"}
+	binaryValues  = []string{"benchtime", "cpu", "parallel", "shuffle"}
+	// What writes files into the package's directory, or needs the host.
+	refused = map[string]string{
+		"fuzz": "fuzzing in a guest is not supported", "exec": "the tests run in a guest already",
+		"o": "the binaries live in the cache", "c": "`go test -c` does that", "i": "it does nothing",
+		"blockprofile": "", "cpuprofile": "", "memprofile": "", "mutexprofile": "", "trace": "", "outputdir": "",
+	}
+)
+
+func (t *testFlags) register(fs *flag.FlagSet) {
+	t.machineFlags.register(fs)
+	for _, name := range buildBools {
+		fs.BoolFunc(name, "as for go test", appendFlag(&t.build, "-"+name))
+	}
+	for _, name := range buildValues {
+		fs.Func(name, "as for go test", appendFlag(&t.build, "-"+name))
+	}
+	for _, name := range compileValues {
+		fs.Func(name, "as for go test", func(s string) error {
+			t.Cover = true
+			return appendFlag(&t.compile, "-"+name)(s)
+		})
+	}
+	for _, name := range binaryBools {
+		fs.BoolFunc(name, "as for go test", appendFlag(&t.binary, "-test."+name))
+	}
+	for _, name := range binaryValues {
+		fs.Func(name, "as for go test", appendFlag(&t.binary, "-test."+name))
+	}
+	fs.StringVar(&t.Run, "run", "", "as for go test")
+	fs.StringVar(&t.Skip, "skip", "", "as for go test")
+	fs.StringVar(&t.Bench, "bench", "", "as for go test")
+	fs.IntVar(&t.Count, "count", 1, "as for go test")
+	fs.BoolVar(&t.Verbose, "v", false, "as for go test")
+	fs.DurationVar(&t.Timeout, "timeout", 10*time.Minute, "as for go test: the `time` a package gets")
+	fs.IntVar(&t.P, "p", 1, "packages to run at a time on one kernel")
+	fs.BoolVar(&t.Cover, "cover", false, "as for go test, added up over packages and kernels")
+	fs.StringVar(&t.CoverProfile, "coverprofile", "", "as for go test, added up over packages and kernels")
+	fs.StringVar(&t.vet, "vet", "", "as for go test")
+	fs.BoolVar(&t.json, "json", false, "print the result stream, see docs/results.md")
+
+	fs.IntVar(&t.parallel, "parallel-kernels", 0, "kernels to run at a time (default by cores and memory)")
+	fs.Var(&t.blocklists, "blocklist", "read this `file` instead of the module's .vmtest; may be repeated")
+	fs.BoolVar(&t.strict, "blocklist-strict", false, "fail when an entry matches nothing, has expired, or expects a failure that passes")
+	fs.BoolVar(&t.splats, "fail-on-splat", true, "fail when the kernel reports a fault in itself")
+	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as `vmtest setup` does")
+	fs.StringVar(&t.mode, "mode", "host", "where tests are compiled: host, or guest to run `go test` itself there")
+	for name, why := range refused {
+		fs.Func(name, "not supported", func(string) error {
+			return errors.New(orElse(why, "profiles are not brought back from a guest yet"))
+		})
+	}
+}
+
+func appendFlag(list *[]string, name string) func(string) error {
+	return func(s string) error {
+		*list = append(*list, name+"="+s)
+		return nil
+	}
+}
+
+// parse reads the command line as go test does: flags and packages in any
+// order, and everything after -args for the binaries.
+func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
+	if i := slices.IndexFunc(args, func(s string) bool { return s == "-args" || s == "--args" }); i >= 0 {
+		args, t.Args = args[:i], args[i+1:]
+	}
+	for len(args) > 0 {
+		if err := parseFlags(fs, args); err != nil {
+			return err
+		}
+		args = fs.Args()
+		for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+			t.patterns, args = append(t.patterns, args[0]), args[1:]
+		}
+	}
+	if len(t.patterns) == 0 {
+		t.patterns = []string{"."}
+	}
+	t.Cover = t.Cover || t.CoverProfile != ""
+	if t.Cover {
+		t.compile = append(t.compile, "-cover")
+	}
+	t.Flags.Pass = t.binary
+	for name, pattern := range map[string]string{"run": t.Run, "skip": t.Skip, "bench": t.Bench} {
+		if _, err := gotest.ParsePattern(pattern); err != nil {
+			return usagef("", "-%s: %v", name, err)
+		}
+	}
+	if t.Count < 0 {
+		return usagef("", "-count %d: want 0 or more", t.Count)
+	}
+	if t.mode != "host" && t.mode != "guest" {
+		return usagef("", "-mode %s: want host or guest", t.mode)
+	}
+	return nil
+}
+
+func (a *app) test(ctx context.Context, args []string) error {
+	var t testFlags
+	fs := a.flagSet("test")
+	t.register(fs)
+	if err := t.parse(fs, args); err != nil {
+		return err
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	if err := t.finish(cache); err != nil {
+		return err
+	}
+	if t.setup {
+		if err := host.Setup(ctx, host.SetupOptions{CacheDir: cache, Stdout: a.stderr}); err != nil {
+			return err
+		}
+	}
+	if t.mode == "guest" {
+		return a.testInGuest(ctx, &t, cache)
+	}
+	return a.runTests(ctx, &t, cache, args)
+}
+
+func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []string) (err error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	refs, err := t.kernels()
+	if err != nil {
+		return err
+	}
+	mounts, err := t.shares()
+	if err != nil {
+		return err
+	}
+	rec, err := record.Create(cache, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rec.Close()) }()
+	run := runner.Run{
+		Kernels:     refs,
+		Resolver:    a.store(cache),
+		Go:          gotest.Go{Dir: dir, Env: os.Environ(), BuildFlags: t.build, TestFlags: t.compile},
+		Patterns:    t.patterns,
+		Vet:         t.vet,
+		Flags:       t.Flags,
+		Blocklist:   t.loadBlocklist,
+		Machines:    t.settings,
+		Hermetic:    t.hermetic,
+		Mounts:      mounts,
+		Env:         t.environment(),
+		Parallel:    t.parallel,
+		Dir:         rec.Dir,
+		Info:        result.RunInfo{Version: version(), Args: args},
+		Sink:        sinks{result.Encode(rec), a.renderer(t)},
+		FailOnSplat: t.splats,
+		Strict:      t.strict,
+		Progress:    a.progress,
+	}
+	code, err := run.Do(ctx)
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return exitError(code)
+	}
+	return nil
+}
+
+func (a *app) renderer(t *testFlags) result.Sink {
+	if t.json {
+		return result.Encode(a.stdout)
+	}
+	return &report.Text{Out: a.stdout, Notes: a.stderr, Verbose: t.Verbose}
+}
+
+// sinks hands each event to all of them.
+type sinks []result.Sink
+
+func (s sinks) Event(e result.Event) error {
+	var errs []error
+	for _, sink := range s {
+		errs = append(errs, sink.Event(e))
+	}
+	return errors.Join(errs...)
+}
+
+// loadBlocklist reads the blocklists of the tested modules, or those named by
+// the user instead.
+func (t *testFlags) loadBlocklist(modules []string) (*blocklist.List, error) {
+	files := []string(t.blocklists)
+	if len(files) == 0 {
+		for _, m := range modules {
+			found, err := blocklist.Find(m)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, found...)
+		}
+	}
+	return blocklist.Load(files...)
+}
+
+// testInGuest runs go test itself in the guest, for suites that need it there.
+func (a *app) testInGuest(ctx context.Context, t *testFlags, cache string) error {
+	argv := []string{"go", "test", "-count=" + strconv.Itoa(t.Count), "-timeout=" + t.Timeout.String()}
+	argv = append(append(argv, t.build...), t.compile...)
+	for _, b := range t.binary {
+		argv = append(argv, "-"+strings.TrimPrefix(b, "-test."))
+	}
+	for _, f := range []struct{ name, value string }{{"run", t.Run}, {"skip", t.Skip}, {"bench", t.Bench}, {"vet", t.vet}} {
+		if f.value != "" {
+			argv = append(argv, "-"+f.name+"="+f.value)
+		}
+	}
+	if t.Verbose {
+		argv = append(argv, "-v")
+	}
+	if t.json {
+		argv = append(argv, "-json")
+	}
+	argv = append(append(argv, "--"), t.patterns...)
+	if len(t.Args) > 0 {
+		argv = append(append(argv, "-args"), t.Args...)
+	}
+	refs, err := t.kernels()
+	if err != nil {
+		return err
+	}
+	worst := 0
+	for _, ref := range refs {
+		if len(refs) > 1 {
+			fmt.Fprintf(a.stdout, "# %s\n", ref)
+		}
+		code, err := a.execOn(ctx, execRun{machineFlags: &t.machineFlags, ref: ref, cache: cache, argv: argv})
+		if err != nil {
+			return err
+		}
+		worst = max(worst, min(code, runner.ExitFailed))
+	}
+	if worst != 0 {
+		return exitError(worst)
+	}
+	return nil
+}
+
+// flagSet makes a command's flags, with its page of the manual as help.
+func (a *app) flagSet(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet("vmtest "+name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are printed once, by main
+	fs.Usage = func() { a.commandHelp(name, fs) }
+	return fs
+}
+
+// parseFlags makes the flag package's errors usage errors.
+func parseFlags(fs *flag.FlagSet, args []string) error {
+	err := fs.Parse(args)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	name := strings.TrimPrefix(fs.Name(), "vmtest ")
+	return usagef(fmt.Sprintf("`vmtest %s -h` lists the flags", name), "%s: %v", name, err)
+}

@@ -1,0 +1,146 @@
+// Package boot is the way from a kernel on disk to a guest that answers.
+package boot
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/console"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
+)
+
+// Settings are what the user decides about machines. The zero value of each
+// field is its default.
+type Settings struct {
+	Accel      accel.Accel
+	RequireKVM bool
+	CPUs       int      // 2: on one, tests of per-CPU maps and perf rings fail
+	MemoryMiB  int      // 2048
+	QEMU       string   // binary
+	ExtraQEMU  []string // arguments
+	Append     []string // kernel parameters
+	// BootTimeout bounds the way to init's hello: 60 s with KVM, 180 s
+	// without, where a busy machine takes several times an idle one's 10 s.
+	BootTimeout time.Duration
+	CacheDir    string
+}
+
+func (s Settings) cpus() int      { return orDefault(s.CPUs, 2) }
+func (s Settings) memoryMiB() int { return orDefault(s.MemoryMiB, 2048) }
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// A Machine is one boot that is about to happen.
+type Machine struct {
+	Settings
+	Kernel *kernel.Kernel
+	Layout guest.Layout
+	// Base is an archive below our own, such as the toolbox's; or empty.
+	Base string
+	// Dir is a private directory for what QEMU reads; the caller removes it.
+	Dir string
+	// Log takes the console.
+	Log *console.Log
+}
+
+// A Running guest and how it came to run.
+type Running struct {
+	*guest.Guest
+	Accel     accel.Accel
+	Note      string // why the accelerator is not the one hoped for, or empty
+	CPUs      int
+	MemoryMiB int
+	Took      time.Duration // from the start of QEMU until the guest was ready
+}
+
+// Boot boots the machine. The caller must Close what it returns.
+func (m Machine) Boot(ctx context.Context) (*Running, error) {
+	a, note, err := accel.Choose(ctx, accel.Request{
+		Want: m.Accel, RequireKVM: m.RequireKVM, GuestArch: m.Kernel.Arch, CacheDir: m.CacheDir,
+	})
+	if err != nil {
+		return nil, err
+	}
+	initrd, err := m.initramfs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.Layout.Modules = m.Kernel.Modules
+	start := time.Now()
+	g, err := guest.Boot(ctx, guest.Options{
+		Machine:      m.qemu(a, initrd),
+		Log:          m.Log,
+		Layout:       m.Layout,
+		BootTimeout:  orDefault(m.BootTimeout, bootTimeout(a)),
+		SetupTimeout: bootTimeout(a),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Running{
+		Guest: g, Accel: a, Note: note,
+		CPUs: m.cpus(), MemoryMiB: m.memoryMiB(), Took: time.Since(start),
+	}, nil
+}
+
+func bootTimeout(a accel.Accel) time.Duration {
+	if a == accel.KVM {
+		return time.Minute
+	}
+	return 3 * time.Minute
+}
+
+func (m Machine) initramfs(ctx context.Context) (string, error) {
+	init, err := initramfs.BuildInit(ctx, m.CacheDir, m.Kernel.Arch)
+	if err != nil {
+		return "", err
+	}
+	modules, err := initramfs.BootModules(m.Kernel.Modules)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(m.Dir, "initramfs.cpio")
+	a := initramfs.Archive{Init: init, Modules: modules, Base: m.Base}
+	return path, a.WriteFile(path)
+}
+
+func (m Machine) qemu(a accel.Accel, initrd string) *machine.Machine {
+	return &machine.Machine{
+		QEMU:      m.QEMU,
+		Arch:      m.Kernel.Arch,
+		KVM:       a == accel.KVM,
+		Kernel:    m.Kernel.Image,
+		Initramfs: initrd,
+		Append:    m.Append,
+		CPUs:      m.cpus(),
+		MemoryMiB: m.memoryMiB(),
+		Extra:     m.ExtraQEMU,
+	}
+}
+
+// TempDir makes a private directory below the cache, whose size is known to
+// fit what runs need, unlike /tmp's.
+func TempDir(cacheDir string) (dir string, remove func(), err error) {
+	parent := filepath.Join(cacheDir, "tmp")
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", nil, fmt.Errorf("make a working directory: %w", err)
+	}
+	dir, err = os.MkdirTemp(parent, "run-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make a working directory: %w", err)
+	}
+	return dir, func() { os.RemoveAll(dir) }, nil
+}

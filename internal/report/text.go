@@ -1,0 +1,278 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
+)
+
+// Text renders a stream for a terminal. For one kernel it reads like go test's
+// output; for several each line names its kernel, and a table of what differs
+// comes last.
+type Text struct {
+	Out     io.Writer // results
+	Notes   io.Writer // everything else: which kernel booted, what was found
+	Verbose bool
+
+	matrix   Matrix
+	packages map[[2]string]*packageText
+	streams  bool // one kernel and one package at a time: no need to hold output back
+	err      error
+}
+
+// packageText is what one package printed on one kernel so far.
+type packageText struct {
+	kernel, name string
+	output       []result.Event
+	failed       map[string]bool
+	coverage     string
+}
+
+// Event takes the next event of the stream.
+func (t *Text) Event(e result.Event) error {
+	if err := t.matrix.Event(e); err != nil {
+		return err
+	}
+	switch e.Action {
+	case result.Header:
+		t.packages = map[[2]string]*packageText{}
+		t.streams = t.Verbose && len(e.Run.Kernels) == 1
+	case result.Kernel:
+		t.booted(e)
+	case result.BuildOutput:
+		t.printf("%s", ensureNewline(e.Output))
+	case result.Output:
+		t.output(e)
+	case result.Pass, result.Fail, result.Skip:
+		if e.Test != "" {
+			t.test(e)
+		} else {
+			t.endPackage(e)
+		}
+	case result.Splat:
+		t.trouble(e, "the kernel reported a fault: "+e.Reason)
+	case result.Lost:
+		t.trouble(e, e.Reason)
+	case result.Ended:
+		if e.Console != "" {
+			t.notef("vmtest: %s: the console is in %s\n", e.Kernel, e.Console)
+		}
+	case result.Coverage:
+		t.notef("vmtest: coverage of all packages and kernels: %.1f%% of statements\n", e.Percent)
+	case result.Finding:
+		t.notef("vmtest: blocklist: %s\n", e.Reason)
+		if e.Hint != "" {
+			t.notef("vmtest: hint: %s\n", e.Hint)
+		}
+	case result.Verdict:
+		t.verdict(e)
+	}
+	return t.err
+}
+
+func (t *Text) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(t.Out, format, args...); err != nil && t.err == nil {
+		t.err = err
+	}
+}
+
+func (t *Text) notef(format string, args ...any) {
+	_, _ = fmt.Fprintf(t.Notes, format, args...) // notes may get lost, results may not
+}
+
+func (t *Text) booted(e result.Event) {
+	m := e.Machine
+	t.notef("vmtest: %s: Linux %s, %s, %d CPUs, %d MiB, ready in %.1fs\n",
+		e.Kernel, m.Release, m.Accel, m.CPUs, m.MemoryMiB, m.Boot)
+}
+
+func (t *Text) several() bool { return len(t.matrix.kernels) > 1 }
+
+func (t *Text) pkg(e result.Event) *packageText {
+	key := [2]string{e.Kernel, e.Package}
+	p := t.packages[key]
+	if p == nil {
+		p = &packageText{kernel: e.Kernel, name: e.Package, failed: map[string]bool{}}
+		t.packages[key] = p
+	}
+	return p
+}
+
+func (t *Text) output(e result.Event) {
+	p := t.pkg(e)
+	if e.Test == "" && strings.HasPrefix(e.Output, "coverage: ") {
+		p.coverage = strings.TrimSpace(e.Output)
+	}
+	if t.streams {
+		t.printf("%s", e.Output)
+		return
+	}
+	p.output = append(p.output, e)
+}
+
+func (t *Text) test(e result.Event) {
+	p := t.pkg(e)
+	if e.Action == result.Fail && e.Block == nil {
+		p.failed[e.Test] = true
+	}
+	if e.Reason == "" {
+		return
+	}
+	// The binary could not say it any more.
+	line := result.Event{Test: e.Test, Output: fmt.Sprintf("--- FAIL: %s: %s\n", e.Test, e.Reason)}
+	if t.streams {
+		t.printf("%s", line.Output)
+	} else {
+		p.output = append(p.output, line)
+	}
+}
+
+// endPackage prints a package's line, and what it printed when it failed.
+func (t *Text) endPackage(e result.Event) {
+	p := t.pkg(e)
+	delete(t.packages, [2]string{e.Kernel, e.Package})
+	if e.FailedBuild != "" {
+		t.printf("FAIL\t%s [build failed]\n", e.Package)
+		return
+	}
+	if !t.streams {
+		t.held(p, e.Action == result.Fail)
+	}
+	if e.Reason != "" {
+		t.printf("%s: %s\n", e.Package, e.Reason)
+	}
+	name := e.Package
+	if t.several() && e.Kernel != "" {
+		name = e.Kernel + "\t" + name
+	}
+	switch {
+	case e.Action == result.Fail:
+		t.printf("FAIL\t%s\t%.3fs\n", name, seconds(e))
+	case e.Action == result.Skip:
+		if p.noTestFiles() {
+			t.printf("?   \t%s\t[no test files]\n", name)
+		} else {
+			t.printf("ok  \t%s\t%.3fs [no tests to run]\n", name, seconds(e))
+		}
+	case p.coverage != "":
+		t.printf("ok  \t%s\t%.3fs\t%s\n", name, seconds(e), p.coverage)
+	default:
+		t.printf("ok  \t%s\t%.3fs\n", name, seconds(e))
+	}
+}
+
+func seconds(e result.Event) float64 {
+	if e.Elapsed == nil {
+		return 0
+	}
+	return *e.Elapsed
+}
+
+func (p *packageText) noTestFiles() bool {
+	return len(p.output) > 0 && strings.HasSuffix(p.output[0].Output, "[no test files]\n")
+}
+
+// held prints output that was held back: all of it with -v, otherwise what
+// belongs to failed tests and to the package, and benchmark results.
+func (t *Text) held(p *packageText, packageFailed bool) {
+	if t.several() && (packageFailed || t.Verbose) {
+		t.printf("# %s %s\n", p.kernel, p.name)
+	}
+	for _, e := range p.output {
+		switch {
+		case t.Verbose, packageFailed && e.Test == "" && !isSummary(e.Output):
+			t.printf("%s", e.Output)
+		case packageFailed && p.failed[e.Test] && !strings.HasPrefix(e.Output, "=== "):
+			t.printf("%s", e.Output)
+		case strings.HasPrefix(e.Test, "Benchmark"), isBenchHeader(e.Output):
+			if !strings.HasPrefix(e.Output, "=== ") && e.Output != e.Test+"\n" {
+				t.printf("%s", e.Output)
+			}
+		}
+	}
+}
+
+func isBenchHeader(line string) bool {
+	for _, prefix := range []string{"goos: ", "goarch: ", "pkg: ", "cpu: "} {
+		if strings.HasPrefix(line, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// isSummary reports whether a line only repeats the package's verdict.
+func isSummary(line string) bool {
+	return line == "PASS\n" || line == "FAIL\n" || strings.HasPrefix(line, "coverage: ")
+}
+
+// trouble prints what a kernel said about itself.
+func (t *Text) trouble(e result.Event, what string) {
+	t.printf("%s: %s\n", e.Kernel, what)
+	for _, line := range e.Lines {
+		t.printf("    %s\n", line)
+	}
+	if e.Hint != "" {
+		t.notef("vmtest: hint: %s\n", e.Hint)
+	}
+}
+
+func (t *Text) verdict(e result.Event) {
+	if len(t.matrix.kernels) == 0 {
+		return
+	}
+	switch {
+	case t.several():
+		t.printf("\n")
+		if err := t.matrix.Write(t.Out); err != nil && t.err == nil {
+			t.err = err
+		}
+	default:
+		t.blockedTests()
+	}
+	if *e.Code != 0 {
+		t.printf("FAIL\n")
+	}
+	if e.Reason != "" {
+		t.notef("vmtest: %s\n", e.Reason)
+	}
+	t.notef("vmtest: %s in %.1fs\n", t.totals(), seconds(e))
+}
+
+// blockedTests lists what the blocklist kept from running; with several kernels
+// the table does.
+func (t *Text) blockedTests() {
+	kernel := t.matrix.kernels[0]
+	for _, r := range t.matrix.rows {
+		if c := r.cell(kernel); c.outcome == blocked || c.outcome == expected {
+			t.notef("vmtest: %s %s.%s: %s\n", c.outcome, r.pkg, r.test, t.matrix.notes[c.note-1])
+		}
+	}
+}
+
+// totals is "34 passed, 1 failed, 2 blocked on 3 kernels".
+func (t *Text) totals() string {
+	var parts []string
+	for _, o := range []struct {
+		outcome
+		name string
+	}{{ok, "passed"}, {failed, "failed"}, {expected, "failed as expected"}, {skipped, "skipped"}, {blocked, "blocked"}, {notRun, "not run"}} {
+		n := 0
+		for _, k := range t.matrix.kernels {
+			n += t.matrix.Count(k, o.outcome)
+		}
+		if n > 0 || o.outcome == ok || o.outcome == failed {
+			parts = append(parts, fmt.Sprintf("%d %s", n, o.name))
+		}
+	}
+	return strings.Join(parts, ", ") + " on " + count(len(t.matrix.kernels), "kernel")
+}
+
+func ensureNewline(s string) string {
+	if strings.HasSuffix(s, "\n") {
+		return s
+	}
+	return s + "\n"
+}

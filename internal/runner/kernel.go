@@ -1,0 +1,177 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/console"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
+)
+
+// A kernelRun is one kernel's part of a run.
+type kernelRun struct {
+	*Run
+	name    string
+	guest   *boot.Running
+	log     *console.Log
+	blocked *blocklist.Set
+	console string // path of the console's file
+	env     []string
+}
+
+// runKernel boots one kernel and runs all packages on it. Whatever happens is
+// in the stream afterwards.
+func (r *Run) runKernel(ctx context.Context, res *resolution) {
+	start := time.Now()
+	k := &kernelRun{Run: r, name: res.ref.String()}
+	err := res.err
+	if err == nil {
+		err = k.run(ctx, res)
+	}
+	if err != nil {
+		k.lost(ctx, err)
+	}
+	k.emit(result.Event{Action: result.Ended, Elapsed: result.Seconds(time.Since(start)), Console: k.console})
+}
+
+// emit adds the kernel's name.
+func (k *kernelRun) emit(e result.Event) {
+	e.Kernel = k.name
+	k.Run.emit(e)
+}
+
+func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
+	dir := filepath.Join(k.work, fileName(k.name))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	k.console = filepath.Join(k.Dir, "console-"+fileName(k.name)+".log")
+	f, err := os.Create(k.console)
+	if err != nil {
+		return fmt.Errorf("keep the console: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+
+	k.log = console.NewLog(f, nil)
+	k.Progress("boot " + k.name)
+	m := boot.Machine{Settings: k.Machines, Kernel: res.kernel, Layout: k.layout(), Dir: dir, Log: k.log}
+	if k.guest, err = m.Boot(ctx); err != nil {
+		return err
+	}
+	defer k.guest.Close()
+	k.emit(result.Event{Action: result.Kernel, Machine: &result.MachineInfo{
+		Release: k.guest.Hello.Release, Digest: res.kernel.Digest, Arch: res.kernel.Arch,
+		Accel: k.guest.Accel.String(), Note: k.guest.Note,
+		CPUs: k.guest.CPUs, MemoryMiB: k.guest.MemoryMiB, Boot: k.guest.Took.Round(time.Millisecond).Seconds(),
+	}})
+	version, err := kver.FromRelease(k.guest.Hello.Release)
+	if err != nil {
+		return err
+	}
+	bk := blocklist.Kernel{Name: k.name, Version: version, Arch: res.kernel.Arch}
+	k.blocked = k.list.For(bk)
+	k.tally.kernelIs(bk)
+	k.env = k.space.Environ(k.name, k.guest.Hello.Release)
+	if err := k.packages(ctx); err != nil {
+		return err
+	}
+	if err := k.guest.Shutdown(ctx); err != nil {
+		return err
+	}
+	k.guest.Close()
+	k.splats(0)
+	if err := k.log.Err(); err != nil {
+		return fmt.Errorf("keep the console: %w", err)
+	}
+	return nil
+}
+
+// layout adds the test binaries to what the guest sees of the host.
+func (k *kernelRun) layout() guest.Layout {
+	l := k.space.Layout()
+	l.Shares = append(l.Shares, guest.Share{Path: k.bins, Target: guestBins})
+	return l
+}
+
+// packages runs the packages, as many at a time as -p says; one is the default,
+// because the packages of a kernel share its BPF state.
+func (k *kernelRun) packages(ctx context.Context) error {
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, k.Flags.P))
+	for _, p := range k.runnable() {
+		group.Go(func() error {
+			if gctx.Err() != nil {
+				return nil // reported as not run by lost
+			}
+			return k.runPackage(gctx, p)
+		})
+	}
+	return group.Wait()
+}
+
+// splats reports the kernel's faults beyond the first n and returns how many
+// there are. What a kernel complains about while it boots is its own affair.
+func (k *kernelRun) splats(n int) int {
+	all := k.log.Splats()
+	for _, s := range all[min(n, len(all)):] {
+		if !s.Fatal {
+			k.emit(result.Event{Action: result.Splat, Reason: s.Title, Lines: s.Lines})
+		}
+	}
+	return len(all)
+}
+
+// lost reports that the kernel cannot go on, and every expected test that has
+// not reported as not run.
+func (k *kernelRun) lost(ctx context.Context, err error) {
+	code := ExitInfra
+	var timeout *timeoutError
+	if errors.As(err, &timeout) {
+		code = ExitFailed // a test hung and took its kernel along
+	}
+	e := result.Event{Action: result.Lost, Reason: err.Error(), Code: &code}
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		e.Hint = h.Hint()
+	}
+	var l *guest.LostError
+	if errors.As(err, &l) {
+		e.Lines = l.Excerpt()
+	}
+	if ctx.Err() != nil {
+		e.Reason, e.Hint, e.Lines = context.Cause(ctx).Error(), "", nil
+	}
+	k.emit(e)
+	for _, p := range k.runnable() {
+		if k.tally.started(k.name, p.ImportPath) {
+			continue
+		}
+		for _, test := range k.expected(p).tests {
+			k.emit(result.Event{Action: result.NotRun, Package: p.ImportPath, Test: test, Reason: e.Reason})
+		}
+		k.emit(result.Event{Action: result.NotRun, Package: p.ImportPath, Reason: e.Reason})
+	}
+}
+
+// fileName makes a kernel's name one that any file system and artifact store
+// takes.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '_'
+	}, name)
+}

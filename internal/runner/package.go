@@ -1,0 +1,344 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
+)
+
+// expectation is what a package has to report on a kernel.
+type expectation struct {
+	tests     []string // top-level tests, in the order of the source
+	run, skip string   // patterns for the binary
+	blocked   []result.Event
+}
+
+// expected applies -run, -skip and the blocklist to a package's tests.
+func (k *kernelRun) expected(p builtPackage) expectation {
+	var e expectation
+	// The patterns were checked with the flags.
+	run, _ := gotest.ParsePattern(k.Flags.Run)
+	skip, _ := gotest.ParsePattern(k.Flags.Skip)
+	if k.Flags.Run == "" {
+		run = nil
+	}
+	if k.Flags.Skip == "" {
+		skip = nil
+	}
+	e.skip = k.blocked.Skip(p.ImportPath, k.Flags.Skip)
+	var err error
+	if e.run, err = k.blocked.Run(p.ImportPath, k.Flags.Run); err != nil {
+		e.run = k.Flags.Run
+	}
+	for _, t := range p.Tests {
+		if !gotest.Expects(t, run, skip) {
+			continue
+		}
+		entry, ok := k.blocked.Match(p.ImportPath, t.Name)
+		if ok && entry.Expect == blocklist.Skip {
+			e.blocked = append(e.blocked, result.Event{
+				Action: result.Blocked, Package: p.ImportPath, Test: t.Name, Reason: entry.Reason, Block: k.blockInfo(entry),
+			})
+			continue
+		}
+		e.tests = append(e.tests, t.Name)
+	}
+	return e
+}
+
+func (r *Run) blockInfo(e blocklist.Entry) *result.BlockInfo {
+	return &result.BlockInfo{Expect: string(e.Expect), Reason: e.Reason, Issue: e.Issue, Where: r.where(e.Pos)}
+}
+
+// where is file:line, the file as the user would name it.
+func (r *Run) where(p blocklist.Pos) string {
+	if p.File == "" {
+		return "" // not in an ALLOWLIST
+	}
+	file := p.File
+	if rel, err := filepath.Rel(r.Go.Dir, file); err == nil && !strings.HasPrefix(rel, "../") {
+		file = rel
+	}
+	return fmt.Sprintf("%s:%d", file, p.Line)
+}
+
+// packageRun is one package on one kernel while it runs.
+type packageRun struct {
+	*kernelRun
+	pkg      builtPackage
+	expect   expectation
+	conv     *gotest.Converter
+	start    time.Time
+	reported map[string]bool // top-level tests that have passed, failed or skipped
+	failed   []string
+	excused  int
+}
+
+// runPackage runs a package's binary. An error means that the kernel is lost.
+func (k *kernelRun) runPackage(ctx context.Context, p builtPackage) error {
+	pr := &packageRun{kernelRun: k, pkg: p, expect: k.expected(p), start: time.Now(), reported: map[string]bool{}}
+	pr.emit(result.Event{Action: result.Start})
+	for _, e := range pr.expect.blocked {
+		k.emit(e)
+	}
+	if len(pr.expect.tests) == 0 && k.Flags.Bench == "" {
+		pr.emit(result.Event{Action: result.Output, Output: pr.nothing()})
+		pr.end(result.Skip, "")
+		return nil
+	}
+	all := map[string]bool{}
+	for _, t := range p.Tests {
+		all[t.Name] = true
+	}
+	pr.conv = gotest.NewConverter(func(test string) bool { return all[test] }, pr.event)
+	splats := len(k.log.Splats())
+	exited, timedOut, err := pr.exec(ctx)
+	pr.conv.Close()
+	k.splats(splats)
+	if err != nil {
+		return pr.interrupted(err)
+	}
+	pr.judge(exited, timedOut)
+	return pr.fetchProfile(ctx)
+}
+
+func (pr *packageRun) nothing() string {
+	if n := len(pr.expect.blocked); n > 0 {
+		return fmt.Sprintf("vmtest: all of the %d tests are blocked\n", n)
+	}
+	return "testing: warning: no tests to run\n"
+}
+
+// emit adds the package's name.
+func (pr *packageRun) emit(e result.Event) {
+	e.Package = pr.pkg.ImportPath
+	pr.kernelRun.emit(e)
+}
+
+// event takes what the converter reads out of the output.
+func (pr *packageRun) event(e result.Event) {
+	switch e.Action {
+	case result.Fail:
+		pr.failed = append(pr.failed, e.Test)
+		if entry, ok := pr.blocked.Excused(pr.pkg.ImportPath, pr.failed)[e.Test]; ok {
+			e.Block = pr.blockInfo(entry)
+			pr.excused++
+		}
+		fallthrough
+	case result.Pass, result.Skip:
+		pr.reported[e.Test] = true
+	}
+	pr.emit(e)
+}
+
+// guestBins is where a guest finds the test binaries.
+const guestBins = "/run/vmtest/bin"
+
+func (pr *packageRun) profile() string {
+	if !pr.Flags.Cover {
+		return ""
+	}
+	return "/run/vmtest/" + fileName(pr.pkg.ImportPath) + ".cov"
+}
+
+// exec runs the binary until it ends or its time is over.
+func (pr *packageRun) exec(ctx context.Context) (exited wire.ExitedMsg, timedOut bool, err error) {
+	signals := make(chan syscall.Signal, 1)
+	var deadline <-chan time.Time
+	if limit := pr.Flags.Timeout; limit > 0 {
+		timer := time.NewTimer(limit + pr.grace())
+		defer timer.Stop()
+		deadline = timer.C
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	defer close(done)
+	killed := make(chan struct{})
+	go func() {
+		select {
+		case <-done:
+			return
+		case <-deadline:
+		}
+		close(killed)
+		// For the console's file: blocked tasks, CPUs, all tasks, memory.
+		_ = pr.guest.Sysrq("wltm")
+		signals <- syscall.SIGKILL
+		select {
+		case <-done:
+		case <-time.After(pr.grace()):
+			cancel(&timeoutError{pr.Flags.Timeout})
+		}
+	}()
+	args := pr.Flags.Binary(pr.expect.run, pr.expect.skip, pr.profile())
+	exited, err = pr.guest.Run(ctx, guest.Command{
+		Args:        append([]string{filepath.Join(guestBins, pr.pkg.binary)}, args...),
+		Env:         append(slices.Clone(pr.env), "PWD="+pr.pkg.Dir),
+		Dir:         pr.pkg.Dir,
+		Stdout:      pr.conv,
+		MergeStderr: true,
+		Signals:     signals,
+	})
+	select {
+	case <-killed:
+		timedOut = true
+	default:
+	}
+	return exited, timedOut, err
+}
+
+// grace is what the binary gets beyond -timeout to report it by itself.
+func (pr *packageRun) grace() time.Duration {
+	if pr.guest.Accel == accel.KVM {
+		return 15 * time.Second
+	}
+	return time.Minute
+}
+
+type timeoutError struct{ limit time.Duration }
+
+func (e *timeoutError) Error() string { return fmt.Sprintf("timed out after %v", e.limit) }
+
+// interrupted reports a package that lost its kernel: the tests that were
+// running have failed, the ones that had not reported did not run.
+func (pr *packageRun) interrupted(err error) error {
+	running := pr.conv.Running()
+	slices.Sort(running)
+	for _, test := range slices.Backward(running) { // subtests before their parents
+		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: err.Error()})
+		pr.reported[test] = true
+	}
+	for _, test := range pr.missing() {
+		pr.emit(result.Event{Action: result.NotRun, Test: test, Reason: err.Error()})
+	}
+	pr.end(result.Fail, err.Error())
+	if len(running) > 0 {
+		return &testLostError{test: running[len(running)-1], pkg: pr.pkg.ImportPath, err: err}
+	}
+	return err
+}
+
+// A testLostError names the test that was running when the kernel was lost.
+type testLostError struct {
+	test, pkg string
+	err       error
+}
+
+func (e *testLostError) Error() string {
+	return fmt.Sprintf("%v, in %s of %s", e.err, e.test, e.pkg)
+}
+
+func (e *testLostError) Unwrap() error { return e.err }
+
+// missing lists the expected tests that have not reported.
+func (pr *packageRun) missing() []string {
+	var names []string
+	for _, test := range pr.expect.tests {
+		if !pr.reported[test] {
+			names = append(names, test)
+		}
+	}
+	return names
+}
+
+// judge decides what a package's end means. The exit status has the last word,
+// and silence is failure.
+func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
+	missing := pr.missing()
+	failures := len(pr.failed) - pr.excused
+	reason := endReason(exited, pr.Flags.Timeout, timedOut)
+	switch {
+	case reason == "" && len(missing) > 0 && !pr.failedFast():
+		reason = fmt.Sprintf("%d of %d tests did not report", len(missing), len(pr.expect.tests))
+	case reason == "" && !pr.conv.Finished() && exited.Code == 0:
+		reason = "the binary ended with status 0 and without saying PASS"
+	}
+	// What ended the binary before its time is what its running test did.
+	running := pr.conv.Running()
+	slices.Sort(running)
+	for _, test := range slices.Backward(running) {
+		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: orElse(reason, "it did not report")})
+		pr.reported[test] = true
+		failures++
+	}
+	for _, test := range pr.missing() {
+		pr.emit(result.Event{Action: result.NotRun, Test: test, Reason: orElse(reason, "an earlier test failed")})
+	}
+	switch {
+	case reason != "" || failures > 0:
+		pr.end(result.Fail, reason)
+	case exited.Code != 0 && pr.excused == 0:
+		pr.end(result.Fail, fmt.Sprintf("exit status %d", exited.Code))
+	default:
+		pr.end(result.Pass, "")
+	}
+}
+
+// failedFast reports whether -failfast explains missing tests.
+func (pr *packageRun) failedFast() bool {
+	return len(pr.failed) > 0 && slices.Contains(pr.Flags.Pass, "-test.failfast=true")
+}
+
+// endReason explains an end that no test's report explains.
+func endReason(e wire.ExitedMsg, limit time.Duration, timedOut bool) string {
+	switch {
+	case e.Error != "":
+		return e.Error
+	case timedOut:
+		return (&timeoutError{limit}).Error()
+	case e.Signal != 0 && e.OOMKilled:
+		return "killed by the guest's OOM killer (-memory gives it more)"
+	case e.Signal != 0:
+		return "killed by " + SignalName(syscall.Signal(e.Signal))
+	case e.Code > 2: // 1 is a failed test, 2 a panic or a timeout that says so
+		return fmt.Sprintf("exit status %d", e.Code)
+	}
+	return ""
+}
+
+// SignalName is SIGSEGV for signal 11.
+func SignalName(s syscall.Signal) string {
+	for name, n := range signalNames {
+		if n == s {
+			return name
+		}
+	}
+	return fmt.Sprintf("signal %d", int(s))
+}
+
+var signalNames = map[string]syscall.Signal{
+	"SIGHUP": syscall.SIGHUP, "SIGINT": syscall.SIGINT, "SIGQUIT": syscall.SIGQUIT, "SIGILL": syscall.SIGILL,
+	"SIGTRAP": syscall.SIGTRAP, "SIGABRT": syscall.SIGABRT, "SIGBUS": syscall.SIGBUS, "SIGFPE": syscall.SIGFPE,
+	"SIGKILL": syscall.SIGKILL, "SIGSEGV": syscall.SIGSEGV, "SIGPIPE": syscall.SIGPIPE, "SIGALRM": syscall.SIGALRM,
+	"SIGTERM": syscall.SIGTERM, "SIGSYS": syscall.SIGSYS, "SIGXCPU": syscall.SIGXCPU, "SIGXFSZ": syscall.SIGXFSZ,
+}
+
+func (pr *packageRun) end(a result.Action, reason string) {
+	pr.emit(result.Event{Action: a, Reason: reason, Elapsed: result.Seconds(time.Since(pr.start))})
+}
+
+// fetchProfile brings the package's coverage back. A binary that failed early
+// has none.
+func (pr *packageRun) fetchProfile(ctx context.Context) error {
+	profile := pr.profile()
+	if profile == "" {
+		return nil
+	}
+	err := pr.guest.Fetch(ctx, profile, filepath.Join(pr.work, fileName(pr.name)))
+	if err != nil && strings.Contains(err.Error(), "no such file") {
+		return nil
+	}
+	return err
+}

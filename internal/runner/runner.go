@@ -1,0 +1,332 @@
+// Package runner runs a module's tests on kernels and reports what happens as
+// one stream of events.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/workspace"
+)
+
+// Exit codes, an API: see docs/faults.md.
+const (
+	ExitPassed = 0
+	ExitFailed = 1
+	ExitUsage  = 2
+	ExitInfra  = 3
+)
+
+// A Resolver finds a kernel for a reference.
+type Resolver interface {
+	Resolve(context.Context, kernelref.Ref) (*kernel.Kernel, error)
+}
+
+// A Run is the tests of some packages on some kernels.
+type Run struct {
+	Kernels   []kernelref.Ref
+	Resolver  Resolver
+	Go        gotest.Go
+	Patterns  []string
+	Vet       string // -vet's argument
+	Flags     gotest.Flags
+	Blocklist func(modules []string) (*blocklist.List, error)
+	Machines  boot.Settings
+	Hermetic  bool
+	Mounts    []guest.Share
+	Env       []string // more of the guest's environment, NAME=value
+	// Parallel is how many machines run at once; 0 is as many as cores and
+	// memory allow.
+	Parallel int
+	// Dir keeps what outlives the run: the stream and the consoles.
+	Dir  string
+	Info result.RunInfo
+	Sink result.Sink
+	// FailOnSplat makes a fault that the kernel reports fail the run.
+	FailOnSplat bool
+	// Strict makes a finding about the blocklist fail the run.
+	Strict bool
+	// Progress tells what is being done; lines for a person.
+	Progress func(string)
+
+	mu      sync.Mutex
+	sinkErr error
+	space   workspace.Workspace
+	work    string // temporary directory
+	bins    string // below it: the test binaries
+	built   []builtPackage
+	list    *blocklist.List
+	tally   tally
+}
+
+// builtPackage is a package whose tests are ready to run.
+type builtPackage struct {
+	*gotest.Package
+	binary string // relative to the directory of binaries; empty when it has no tests
+}
+
+// Do runs everything and returns the exit code. An error is one that kept the
+// run from starting, or from being recorded.
+func (r *Run) Do(ctx context.Context) (code int, err error) {
+	start := time.Now()
+	work, remove, err := boot.TempDir(r.Machines.CacheDir)
+	if err != nil {
+		return ExitInfra, err
+	}
+	defer remove()
+	r.work, r.bins = work, filepath.Join(work, "bin")
+	if err := os.Mkdir(r.bins, 0o755); err != nil {
+		return ExitInfra, err
+	}
+	packages, err := r.load(ctx)
+	if err != nil {
+		return ExitInfra, err
+	}
+	r.header(packages)
+
+	kernels := r.resolveAll(ctx)
+	if err := r.compile(ctx, packages); err != nil {
+		return ExitInfra, err
+	}
+	if len(r.runnable()) > 0 {
+		r.runKernels(ctx, kernels)
+	} else {
+		kernels.wait()
+	}
+	if err := r.mergeCoverage(); err != nil {
+		return ExitInfra, err
+	}
+	code = r.verdict(ctx, time.Since(start))
+	return code, r.sinkErr
+}
+
+// load asks the go command for everything it must know before a machine starts.
+func (r *Run) load(ctx context.Context) ([]*gotest.Package, error) {
+	env, err := r.Go.Environment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	packages, err := r.Go.List(ctx, r.Patterns)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var modules []string
+	r.space = workspace.Workspace{Go: env, Mounts: r.Mounts, Hermetic: r.Hermetic, Env: r.Env}
+	for _, p := range packages {
+		if p.Dir != "" {
+			r.space.Dirs = append(r.space.Dirs, p.Dir)
+		}
+		if p.Module != "" && !seen[p.Module] {
+			seen[p.Module] = true
+			modules = append(modules, p.Module)
+		}
+	}
+	r.list, err = r.Blocklist(modules)
+	return packages, err
+}
+
+func (r *Run) header(packages []*gotest.Package) {
+	info := r.Info
+	info.Protocol, info.Go = result.Protocol, r.space.Go.GOVERSION
+	for _, ref := range r.Kernels {
+		info.Kernels = append(info.Kernels, ref.String())
+	}
+	for _, p := range packages {
+		info.Packages = append(info.Packages, p.ImportPath)
+	}
+	r.emit(result.Event{Action: result.Header, Run: &info})
+}
+
+// emit puts an event into the stream, from whichever goroutine.
+func (r *Run) emit(e result.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	r.tally.add(e)
+	if err := r.Sink.Event(e); err != nil && r.sinkErr == nil {
+		r.sinkErr = fmt.Errorf("write results: %w", err)
+	}
+}
+
+// resolution is a kernel being resolved while the tests compile.
+type resolution struct {
+	ref    kernelref.Ref
+	done   chan struct{}
+	kernel *kernel.Kernel
+	err    error
+}
+
+type resolutions []*resolution
+
+func (rs resolutions) wait() {
+	for _, k := range rs {
+		<-k.done
+	}
+}
+
+func (r *Run) resolveAll(ctx context.Context) resolutions {
+	all := make(resolutions, len(r.Kernels))
+	for i, ref := range r.Kernels {
+		all[i] = &resolution{ref: ref, done: make(chan struct{})}
+	}
+	go func() { // one after the other: they share a network and a cache
+		for _, k := range all {
+			k.kernel, k.err = r.Resolver.Resolve(ctx, k.ref)
+			close(k.done)
+		}
+	}()
+	return all
+}
+
+// compile builds every package's test binary, several at a time. What does not
+// build is reported and the rest goes on.
+func (r *Run) compile(ctx context.Context, packages []*gotest.Package) error {
+	vetted := make(chan struct{})
+	var findings map[string]string
+	var vetErr error
+	go func() {
+		defer close(vetted)
+		findings, vetErr = r.Go.Vet(ctx, r.Vet, packages)
+	}()
+	r.built = make([]builtPackage, len(packages))
+	failures := make([]string, len(packages))
+	r.Progress("compile " + count(packages))
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, runtime.NumCPU()))
+	for i, p := range packages {
+		r.built[i].Package = p
+		if p.Broken == "" && len(p.Tests) == 0 {
+			continue
+		}
+		group.Go(func() error {
+			binary := binaryName(p.ImportPath)
+			out, ok, err := r.Go.Compile(gctx, p, filepath.Join(r.bins, binary))
+			if err != nil {
+				return err
+			}
+			if ok {
+				r.built[i].binary = binary
+			} else {
+				failures[i] = out
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	<-vetted
+	if err = errors.Join(err, vetErr); err != nil {
+		return err
+	}
+	for i, p := range packages {
+		if r.built[i].binary != "" && findings[p.ImportPath] != "" {
+			failures[i], r.built[i].binary = "# "+p.ImportPath+"\n"+findings[p.ImportPath], ""
+		}
+		if p.Broken == "" && len(p.Tests) == 0 {
+			r.emit(result.Event{Action: result.Output, Package: p.ImportPath, Output: "?   \t" + p.ImportPath + "\t[no test files]\n"})
+			r.emit(result.Event{Action: result.Skip, Package: p.ImportPath, Elapsed: result.Seconds(0)})
+		}
+		if failures[i] != "" || p.Broken != "" && r.built[i].binary == "" {
+			r.buildFailed(p, orElse(failures[i], p.Broken))
+		}
+	}
+	return nil
+}
+
+func count(packages []*gotest.Package) string {
+	if len(packages) == 1 {
+		return packages[0].ImportPath
+	}
+	return fmt.Sprintf("%d packages", len(packages))
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// binaryName is unique for an import path, and reads like go test's.
+func binaryName(importPath string) string {
+	return filepath.Join(strings.ReplaceAll(importPath, "/", "_"), filepath.Base(importPath)+".test")
+}
+
+// buildFailed reports a package as go test -json does; it fails once, for all
+// kernels.
+func (r *Run) buildFailed(p *gotest.Package, output string) {
+	for line := range strings.Lines(output) {
+		r.emit(result.Event{Action: result.BuildOutput, ImportPath: p.ImportPath, Output: line})
+	}
+	r.emit(result.Event{Action: result.BuildFail, ImportPath: p.ImportPath})
+	r.emit(result.Event{Action: result.Fail, Package: p.ImportPath, FailedBuild: p.ImportPath, Elapsed: result.Seconds(0)})
+}
+
+// runnable are the packages that a machine is needed for.
+func (r *Run) runnable() []builtPackage {
+	var packages []builtPackage
+	for _, p := range r.built {
+		if p.binary != "" {
+			packages = append(packages, p)
+		}
+	}
+	return packages
+}
+
+// runKernels runs the kernels, several at a time. One kernel's trouble is
+// reported as that kernel's and does not keep the others from running.
+func (r *Run) runKernels(ctx context.Context, kernels resolutions) {
+	var group errgroup.Group
+	group.SetLimit(r.parallel())
+	for _, k := range kernels {
+		group.Go(func() error {
+			<-k.done
+			r.runKernel(ctx, k)
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// parallel bounds the machines by memory and cores. A guest keeps one core busy
+// most of the time, even when it has two.
+func (r *Run) parallel() int {
+	if r.Parallel > 0 {
+		return r.Parallel
+	}
+	n := max(1, runtime.NumCPU())
+	if mib := availableMiB(); mib > 0 {
+		n = min(n, max(1, mib/max(r.Machines.MemoryMiB, 2048)))
+	}
+	return n
+}
+
+// availableMiB is what the host can give without swapping, or 0 when unknown.
+func availableMiB() int {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(b), "MemAvailable:")
+	var kib int
+	_, _ = fmt.Sscan(rest, &kib)
+	return kib >> 10
+}

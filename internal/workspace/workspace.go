@@ -1,0 +1,125 @@
+// Package workspace is what a guest is given of the host: the user's code, Go's
+// toolchain and caches, and an environment without secrets.
+package workspace
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+)
+
+// A Workspace is the part of the host that a command or a test needs.
+type Workspace struct {
+	Go       gotest.Environment
+	Dirs     []string // directories of packages and programs; their repositories are shared
+	Mounts   []guest.Share
+	Hermetic bool     // without the host's programs and libraries
+	Env      []string // more variables, NAME=VALUE
+}
+
+// Layout is what the guest sees: the repositories, the toolchain, the module
+// cache and the build cache at their own paths, for go's caches hold absolute
+// ones.
+func (w Workspace) Layout() guest.Layout {
+	l := guest.Layout{Hostname: "vmtest"}
+	dirs := []string{w.Go.GOROOT, w.Go.GOMODCACHE, w.Go.GOCACHE}
+	for _, dir := range w.Dirs {
+		dirs = append(dirs, repository(dir))
+	}
+	if work := w.Go.GOWORK; work != "" && work != "off" {
+		dirs = append(dirs, repository(filepath.Dir(work)))
+	}
+	for _, dir := range dirs {
+		if dir != "" && isDir(dir) {
+			l.Shares = append(l.Shares, guest.Share{Path: dir})
+		}
+	}
+	l.Shares = append(l.Shares, w.Mounts...)
+	if !w.Hermetic {
+		l.AddSystem()
+	}
+	l.AddIdentity()
+	return l
+}
+
+// repository is the checkout that holds a package, because tests read what is
+// beside their module; or the module alone where the checkout would be the home
+// directory or the whole disk.
+func repository(dir string) string {
+	module := dir
+	home, _ := os.UserHomeDir()
+	for d := dir; ; d = filepath.Dir(d) {
+		if exists(filepath.Join(d, "go.mod")) && module == dir {
+			module = d
+		}
+		if d == "/" || d == home {
+			return module
+		}
+		if exists(filepath.Join(d, ".git")) {
+			return d
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// passed are the host's variables that tests may depend on and that hold no
+// secrets. Everything else stays behind.
+var passed = []string{
+	"CGO_ENABLED", "GOARCH", "GOAMD64", "GOARM64", "GODEBUG", "GOEXPERIMENT", "GOFIPS140", "GOGC",
+	"GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK", "LANG", "LC_ALL", "TZ", "CI",
+}
+
+// Environ is the whole environment of a command on a kernel of that name and
+// release.
+func (w Workspace) Environ(kernel, release string) []string {
+	env := []string{
+		"PATH=" + guest.Path(w.Go.GOROOT),
+		"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh",
+		"GOENV=off", "GOPROXY=off", "GOSUMDB=off", "GOTOOLCHAIN=local",
+		"GOFLAGS=" + offlineFlags(w.Go.GOFLAGS),
+		"VMTEST=1", "VMTEST_KERNEL=" + kernel, "VMTEST_RELEASE=" + release,
+	}
+	for _, v := range []struct{ name, value string }{
+		{"GOROOT", w.Go.GOROOT}, {"GOPATH", w.Go.GOPATH}, {"GOMODCACHE", w.Go.GOMODCACHE},
+		{"GOCACHE", w.Go.GOCACHE}, {"GOWORK", w.Go.GOWORK},
+	} {
+		if v.value != "" {
+			env = append(env, v.name+"="+v.value)
+		}
+	}
+	for _, name := range passed {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return append(env, w.Env...)
+}
+
+// offlineFlags is the user's GOFLAGS with a -mod that never reaches for the
+// network: vendor stays, everything else becomes readonly.
+func offlineFlags(flags string) string {
+	kept := []string{}
+	mod := "-mod=readonly"
+	for _, f := range strings.Fields(flags) {
+		switch {
+		case f == "-mod=vendor" || f == "--mod=vendor":
+			mod = f
+		case strings.HasPrefix(strings.TrimLeft(f, "-"), "mod="):
+		default:
+			kept = append(kept, f)
+		}
+	}
+	return strings.Join(append([]string{mod}, kept...), " ")
+}
