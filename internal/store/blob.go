@@ -27,9 +27,9 @@ func (s *Store) blob(ctx context.Context, from origin, d v1.Descriptor, what str
 	return path, nil
 }
 
-// retry calls f until it succeeds, with pauses of 1, 3 and 9 seconds.
+// retry calls f until it succeeds, with pauses of 1, 3, 9 … seconds.
 func (s *Store) retry(ctx context.Context, attempts int, what string, f func() error) error {
-	pause := time.Second
+	pause := s.pause()
 	for attempt := 1; ; attempt++ {
 		err := f()
 		if err == nil || attempt >= attempts || ctx.Err() != nil || permanent(err) {

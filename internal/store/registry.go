@@ -44,8 +44,9 @@ func (s *Store) openRepository(path string) (*repository, error) {
 		remote.WithAuthFromKeychain(s.keychain()),
 		remote.WithTransport(t),
 		remote.WithUserAgent("bpf-vmtest"),
-		// The library tries again, after one and after three seconds more,
-		// what fails by the network, by too many requests or by the server.
+		// The library itself tries a request again that fails by the
+		// network, by too many requests or by the server.
+		remote.WithRetryBackoff(remote.Backoff{Duration: s.pause(), Factor: 3, Jitter: 0.1, Steps: 3}),
 	}}, nil
 }
 

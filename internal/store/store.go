@@ -3,12 +3,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/authn/github"
@@ -47,7 +49,12 @@ type Store struct {
 	// Warn, when set, is called with what the user should know although
 	// the work goes on.
 	Warn func(message string)
+
+	firstPause time.Duration // before a second attempt; a test's is shorter
 }
+
+// pause is how long to wait before a second attempt; later pauses are longer.
+func (s *Store) pause() time.Duration { return cmp.Or(s.firstPause, time.Second) }
 
 // Progress is the state of one download.
 type Progress = distro.Progress
