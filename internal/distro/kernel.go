@@ -15,7 +15,7 @@ import (
 // A Kernel is a distribution's kernel, unpacked.
 type Kernel struct {
 	Package        // the one that holds the image; its Path is empty
-	Release string // what uname -r prints: 6.12.107+deb13-cloud-amd64
+	Release string // what uname -r prints: 6.12.107+deb13-amd64
 	// Dir is a root directory with the files of all the kernel's packages
 	// at their places, and with modules.dep, which is otherwise made when
 	// the packages are installed.
@@ -88,6 +88,10 @@ func (a *Apt) unpack(ctx context.Context, f *found, k *Kernel) error {
 	return os.Rename(tree, k.Dir)
 }
 
+// abi is what a release has between the version's first two numbers and the
+// flavour: .0-56, .107+deb13, -rc7, but no other flavour's name (-rt, -cloud).
+const abi = `[0-9a-z.+~]*(?:-(?:rc)?[0-9][0-9a-z.+~]*)*`
+
 // flavour recognises the packages of one kernel flavour.
 type flavour struct {
 	packages *regexp.Regexp
@@ -96,12 +100,13 @@ type flavour struct {
 	needs map[string][]string
 }
 
-// The flavours for virtual machines; they have the virtio and 9p drivers.
+// The flavours that have the virtio and 9p drivers. Debian's cloud flavour,
+// though made for virtual machines, has no 9p.
 func (a *Apt) flavour(distribution string) (flavour, error) {
 	arch := debArch(a.arch())
 	suffix := map[string]string{
-		"debian/amd64": "cloud-amd64",
-		"debian/arm64": "cloud-arm64",
+		"debian/amd64": "amd64",
+		"debian/arm64": "arm64",
 		"ubuntu/amd64": "generic", // what linux-image-virtual depends on
 		"ubuntu/arm64": "generic",
 	}[distribution+"/"+arch]
@@ -111,7 +116,7 @@ func (a *Apt) flavour(distribution string) (flavour, error) {
 	f := flavour{
 		// A kernel not signed for secure boot is called unsigned, before
 		// or after its release.
-		packages: regexp.MustCompile(`^linux-(image|binary|modules|base)-(unsigned-)?(\d+\.\d+.*-` +
+		packages: regexp.MustCompile(`^linux-(image|binary|modules|base)-(unsigned-)?(\d+\.\d+` + abi + `-` +
 			regexp.QuoteMeta(suffix) + `)(-unsigned)?$`),
 		// Since 6.19, Debian has linux-binary and its linux-image is empty.
 		needs: map[string][]string{"image": nil, "binary": {"modules", "base"}},
