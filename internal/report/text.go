@@ -18,6 +18,7 @@ type Text struct {
 
 	matrix   Matrix
 	packages map[[2]string]*packageText
+	troubled map[string]bool // kernels whose console is worth reading
 	streams  bool // one kernel and one package at a time: no need to hold output back
 	err      error
 }
@@ -37,7 +38,7 @@ func (t *Text) Event(e result.Event) error {
 	}
 	switch e.Action {
 	case result.Header:
-		t.packages = map[[2]string]*packageText{}
+		t.packages, t.troubled = map[[2]string]*packageText{}, map[string]bool{}
 		t.streams = t.Verbose && len(e.Run.Kernels) == 1
 	case result.Kernel:
 		t.booted(e)
@@ -56,7 +57,7 @@ func (t *Text) Event(e result.Event) error {
 	case result.Lost:
 		t.trouble(e, e.Reason)
 	case result.Ended:
-		if e.Console != "" {
+		if e.Console != "" && t.troubled[e.Kernel] {
 			t.notef("vmtest: %s: the console is in %s\n", e.Kernel, e.Console)
 		}
 	case result.Coverage:
@@ -210,6 +211,7 @@ func isSummary(line string) bool {
 
 // trouble prints what a kernel said about itself.
 func (t *Text) trouble(e result.Event, what string) {
+	t.troubled[e.Kernel] = true
 	t.printf("%s: %s\n", e.Kernel, what)
 	for _, line := range e.Lines {
 		t.printf("    %s\n", line)
