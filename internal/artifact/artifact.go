@@ -13,10 +13,10 @@ import (
 // hold a kernel all the same, but its layers say nothing about themselves.
 const Type = "application/vnd.bpf-vmtest.kernel.v1"
 
-// LayerType is zstd: a kernel and its modules are a sixth smaller than with
-// gzip and unpacked several times faster, and docker (23), containerd, skopeo
-// and crane read it.
-const LayerType = types.OCILayerZStd
+// LayerType is gzip, which everything that handles images reads. With zstd a
+// kernel would be a sixth smaller, but Docker's own manifests, and with them
+// docker-archive and older engines, cannot name such layers. Both are read.
+const LayerType = types.OCILayer
 
 // Annotations of the manifest and of its layers.
 const (

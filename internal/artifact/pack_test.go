@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
 // testParts makes a kernel of every part; the files' times differ each time.
@@ -60,7 +61,7 @@ func TestPack(t *testing.T) {
 	}
 
 	image := readImage(t, dir, digest)
-	checkLayers(t, image)
+	checkImage(t, image)
 	manifest, err := image.Manifest()
 	if err != nil {
 		t.Fatal(err)
@@ -103,37 +104,12 @@ func readImage(t *testing.T, dir, digest string) v1.Image {
 	return image
 }
 
-// checkLayers compares the image's layers with what its manifest and its
-// configuration say of them. (The library's validate knows only gzip.)
-func checkLayers(t *testing.T, image v1.Image) {
+// checkImage compares the image with what its manifest and its configuration
+// say of it.
+func checkImage(t *testing.T, image v1.Image) {
 	t.Helper()
-	config, err := image.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	layers, err := image.Layers()
-	if err != nil || len(layers) != len(config.RootFS.DiffIDs) {
-		t.Fatalf("%d layers, %v, want %d", len(layers), err, len(config.RootFS.DiffIDs))
-	}
-	sum := func(r io.ReadCloser, err error) v1.Hash {
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		h, _, err := v1.SHA256(r)
-		if err != nil {
-			t.Error(err)
-		}
-		return h
-	}
-	for i, l := range layers {
-		digest, _ := l.Digest()
-		if got := sum(l.Compressed()); got != digest {
-			t.Errorf("layer %d: digest %s, want %s", i, got, digest)
-		}
-		if got := sum(l.Uncompressed()); got != config.RootFS.DiffIDs[i] {
-			t.Errorf("layer %d: uncompressed %s, want %s", i, got, config.RootFS.DiffIDs[i])
-		}
+	if err := validate.Image(image); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -239,7 +215,7 @@ func TestTags(t *testing.T) {
 		t.Errorf("the replaced manifest is still there: %v", err)
 	}
 	for _, digest := range []string{arm, current} {
-		checkLayers(t, readImage(t, dir, digest))
+		checkImage(t, readImage(t, dir, digest))
 	}
 }
 
@@ -272,6 +248,6 @@ func TestPackAtOnce(t *testing.T) {
 	}
 	all, _ := l.Find("", "")
 	for _, d := range all {
-		checkLayers(t, readImage(t, dir, d.Digest.String()))
+		checkImage(t, readImage(t, dir, d.Digest.String()))
 	}
 }
