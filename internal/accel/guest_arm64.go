@@ -20,7 +20,8 @@ const (
 )
 
 // program runs at EL1 with the MMU off. There is no list of instructions that
-// emulators lack here, so its first part only shows that the guest runs.
+// emulators lack here, so its first part only shows that the guest runs. It has
+// been run under QEMU's translator with virtualization=on, not on hardware.
 var program = []uint32{
 	0xd2a00020, // mov  x0, #0x10000
 	0xb9000000, // str  w0, [x0]          markInstructions
