@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -55,19 +56,24 @@ func (a *app) shell(ctx context.Context, args []string) error {
 	return nil
 }
 
-// toolbox writes the archive with u-root's commands, built on first use, to a
-// file in dir.
+// toolbox writes the archive with u-root's commands to a file in dir.
 func (a *app) toolbox(ctx context.Context, cache, dir string) (string, error) {
+	path := filepath.Join(dir, "toolbox.cpio")
+	return path, a.writeToolbox(ctx, cache, path, (*toolbox.Toolbox).WriteOverlay)
+}
+
+// writeToolbox builds the toolbox, on first use, and writes it in one of its
+// forms.
+func (a *app) writeToolbox(ctx context.Context, cache, path string, form func(*toolbox.Toolbox, io.Writer) error) error {
 	t, err := toolbox.Build(ctx, toolbox.Options{CacheDir: cache, Progress: a.progress})
 	if err != nil {
-		return "", err
+		return err
 	}
-	path := filepath.Join(dir, "toolbox.cpio")
 	f, err := os.Create(path)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return path, errors.Join(t.WriteOverlay(f), f.Close())
+	return errors.Join(form(t, f), f.Close())
 }
 
 // A terminal is ours while a command in a guest has it.
