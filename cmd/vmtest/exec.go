@@ -116,7 +116,7 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 		return 0, err
 	}
 	defer g.Close()
-	if !e.quiet {
+	if !e.quiet && !e.isTestBinary() { // go test -exec takes stderr for the test's
 		a.bootNote(k, g)
 	}
 	exited, err := a.runCommand(ctx, g, e, space.Environ(k.Name, g.Hello.Release))
@@ -227,10 +227,13 @@ func (a *app) exitCode(name string, e wire.ExitedMsg) int {
 	return e.Code
 }
 
+// isTestBinary reports whether go test -exec has called us.
+func (e *execRun) isTestBinary() bool { return strings.HasSuffix(e.argv[0], ".test") }
+
 // fetchProfiles brings back the coverage that a test binary was told to write
 // to a file, so that `go test -coverprofile -exec 'vmtest exec --'` works.
 func (e *execRun) fetchProfiles(ctx context.Context, g *boot.Running) error {
-	if !strings.HasSuffix(e.argv[0], ".test") {
+	if !e.isTestBinary() {
 		return nil
 	}
 	for _, name := range []string{"-test.coverprofile=", "-test.gocoverdir="} {

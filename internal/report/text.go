@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
@@ -19,7 +20,7 @@ type Text struct {
 	matrix   Matrix
 	packages map[[2]string]*packageText
 	troubled map[string]bool // kernels whose console is worth reading
-	streams  bool // one kernel and one package at a time: no need to hold output back
+	streams  bool            // one kernel and one package at a time: no need to hold output back
 	err      error
 }
 
@@ -181,7 +182,7 @@ func (t *Text) held(p *packageText, packageFailed bool) {
 	if t.several() && (packageFailed || t.Verbose) {
 		t.printf("# %s %s\n", p.kernel, p.name)
 	}
-	for _, e := range p.output {
+	for _, e := range p.inOrder(t.Verbose) {
 		switch {
 		case t.Verbose, packageFailed && e.Test == "" && !isSummary(e.Output):
 			t.printf("%s", e.Output)
@@ -193,6 +194,62 @@ func (t *Text) held(p *packageText, packageFailed bool) {
 			}
 		}
 	}
+}
+
+// inOrder is the package's output as go test prints it: without -v a test's
+// report comes first, what it logged is indented below it, and its subtests
+// follow. The binary, told to print each test's output as it comes, does it the
+// other way round.
+func (p *packageText) inOrder(verbose bool) []result.Event {
+	if verbose {
+		return p.output
+	}
+	byTest := map[string][]result.Event{}
+	var tops []string
+	for _, e := range p.output {
+		top, _, _ := strings.Cut(e.Test, "/")
+		if len(byTest[e.Test]) == 0 && !slices.Contains(tops, top) {
+			tops = append(tops, top)
+		}
+		byTest[e.Test] = append(byTest[e.Test], e)
+	}
+	var names []string
+	for name := range byTest {
+		names = append(names, name)
+	}
+	// A parent sorts before its subtests, and subtests in the order of their
+	// first output.
+	slices.SortStableFunc(names, func(a, b string) int { return p.first(a) - p.first(b) })
+	var ordered []result.Event
+	for _, top := range tops {
+		for _, name := range names {
+			if name == top || top != "" && strings.HasPrefix(name, top+"/") {
+				ordered = append(ordered, reportFirst(byTest[name])...)
+			}
+		}
+	}
+	return ordered
+}
+
+// first is where a test's output begins.
+func (p *packageText) first(test string) int {
+	return slices.IndexFunc(p.output, func(e result.Event) bool { return e.Test == test })
+}
+
+func reportFirst(events []result.Event) []result.Event {
+	depth := strings.Count(events[0].Test, "/")
+	var reports, logs []result.Event
+	for _, e := range events {
+		if strings.HasPrefix(strings.TrimLeft(e.Output, " "), "--- ") {
+			reports = append(reports, e)
+			continue
+		}
+		if strings.HasPrefix(e.Output, "    ") { // logged, not printed
+			e.Output = strings.Repeat("    ", depth) + e.Output
+		}
+		logs = append(logs, e)
+	}
+	return append(reports, logs...)
 }
 
 func isBenchHeader(line string) bool {

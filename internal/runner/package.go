@@ -266,10 +266,14 @@ func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 		reason = "the binary ended with status 0 and without saying PASS"
 	}
 	// What ended the binary before its time is what its running test did.
+	why := endReason(exited, pr.Flags.Timeout, timedOut)
+	if why == "" {
+		why = fmt.Sprintf("the binary ended with status %d while it was running", exited.Code)
+	}
 	running := pr.conv.Running()
 	slices.Sort(running)
 	for _, test := range slices.Backward(running) {
-		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: orElse(reason, "it did not report")})
+		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: why})
 		pr.reported[test] = true
 		failures++
 	}
