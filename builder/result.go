@@ -144,7 +144,7 @@ func (b *build) collect(ctx context.Context, dir string) error {
 	if err := run(strip); err != nil {
 		return err
 	}
-	raw, err := readBTF(vmlinux)
+	raw, err := b.readBTF(vmlinux)
 	if err != nil {
 		return err
 	}
