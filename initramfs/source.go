@@ -64,8 +64,9 @@ func compileInit(ctx context.Context, dir, goarch string) error {
 	cmd.Dir = src
 	cmd.Env = append(os.Environ(),
 		"GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0",
-		// The user's settings are for the user's code.
-		"GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GODEBUG=", "GOTOOLCHAIN=local")
+		// The user's settings are for the user's code. An empty GOFLAGS
+		// would not override what go env -w has set.
+		"GOFLAGS=-buildvcs=false", "GOWORK=off", "GOEXPERIMENT=", "GODEBUG=", "GOTOOLCHAIN=local")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build init for %s: %w\n%s", goarch, err, out)
 	}

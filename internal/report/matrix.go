@@ -2,6 +2,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -104,16 +105,63 @@ func (m *Matrix) set(e result.Event, o outcome, note string) {
 	r.cells[e.Kernel] = c
 }
 
-// interesting reports whether a row says more than that all is well everywhere.
+// interesting reports whether a row says more than that all is well everywhere,
+// and more than its parent's row does.
 func (m *Matrix) interesting(r *row) bool {
-	first := r.cell(m.kernels[0]).outcome
+	top, _, isSub := strings.Cut(r.test, "/")
+	var first outcome
 	for _, k := range m.kernels {
-		switch o := r.cell(k).outcome; {
-		case o == failed, o == blocked, o == expected, o == notRun, o != first:
+		o := r.cell(k).outcome
+		if parent := m.index[rowKey{r.pkg, top}]; o == absent && isSub && parent != nil && parent.cell(k).outcome != ok {
+			continue // it could not run there
+		}
+		if first == "" {
+			first = o
+		}
+		if o == failed || o == blocked || o == expected || o == notRun || o != first {
 			return true
 		}
 	}
 	return false
+}
+
+// sorted is the rows by package, then in the order in which tests first
+// reported, each followed by its subtests.
+func (m *Matrix) sorted() []*row {
+	// Subtests report before their parents, so a test stands where the
+	// first of its subtests does.
+	place := map[rowKey]int{}
+	for i, r := range m.rows {
+		for _, prefix := range prefixes(r.test) {
+			key := rowKey{r.pkg, prefix}
+			if _, seen := place[key]; !seen {
+				place[key] = i
+			}
+		}
+	}
+	position := func(r *row) []int {
+		var p []int
+		for _, prefix := range prefixes(r.test) {
+			p = append(p, place[rowKey{r.pkg, prefix}])
+		}
+		return p
+	}
+	rows := slices.Clone(m.rows)
+	slices.SortStableFunc(rows, func(a, b *row) int {
+		return cmp.Or(strings.Compare(a.pkg, b.pkg), slices.Compare(position(a), position(b)))
+	})
+	return rows
+}
+
+// prefixes of A/b/c are A, A/b and A/b/c.
+func prefixes(test string) []string {
+	var all []string
+	for i, c := range test {
+		if c == '/' {
+			all = append(all, test[:i])
+		}
+	}
+	return append(all, test)
 }
 
 func (r *row) cell(kernel string) cell {
@@ -137,10 +185,7 @@ func (m *Matrix) Write(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(tw, "\t%s\n", strings.Join(m.kernels, "\t"))
 	pkg, same := "", 0
-	// Packages stand together, whichever kernel reported first.
-	rows := slices.Clone(m.rows)
-	slices.SortStableFunc(rows, func(a, b *row) int { return strings.Compare(a.pkg, b.pkg) })
-	for _, r := range rows {
+	for _, r := range m.sorted() {
 		if !m.interesting(r) {
 			if !strings.Contains(r.test, "/") {
 				same++
@@ -149,7 +194,7 @@ func (m *Matrix) Write(w io.Writer) error {
 		}
 		if r.pkg != pkg {
 			pkg = r.pkg
-			fmt.Fprintf(tw, "%s%s\n", pkg, strings.Repeat("\t", len(m.kernels)))
+			fmt.Fprintf(tw, "%s\n", pkg)
 		}
 		fmt.Fprintf(tw, "  %s", r.test)
 		for _, k := range m.kernels {
@@ -158,7 +203,7 @@ func (m *Matrix) Write(w io.Writer) error {
 		fmt.Fprintln(tw)
 	}
 	if same > 0 {
-		fmt.Fprintf(tw, "%s the same on every kernel%s\n", count(same, "test"), strings.Repeat("\t", len(m.kernels)))
+		fmt.Fprintf(tw, "%s the same on every kernel\n", count(same, "test"))
 	}
 	for _, o := range []outcome{ok, failed, expected, blocked, skipped, notRun} {
 		m.total(tw, o)
