@@ -132,7 +132,9 @@ type build struct {
 	log       *os.File
 	objects   int64 // compiled so far
 	release   string
-	cleanup   []func()
+	// testModule is the directory of the test module that was built, or "".
+	testModule string
+	cleanup    []func()
 }
 
 // prepare finds everything that goes into a kernel and, from that, its key.

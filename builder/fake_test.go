@@ -44,9 +44,11 @@ bzImage:
 	cp vmlinux $(O)/vmlinux
 Image: bzImage
 modules:
+	test -z "$(M)" || test -e $(M)/bpf_testmod.c -a -e $(M)/bpf_testmod_kfunc.h
 modules_install:
-	mkdir -p $(INSTALL_MOD_PATH)/lib/modules/6.12.3
-	ln -s $(O) $(INSTALL_MOD_PATH)/lib/modules/6.12.3/build
+	mkdir -p $(INSTALL_MOD_PATH)/lib/modules/6.12.3/updates
+	test -z "$(M)" || cp $(M)/Kbuild $(INSTALL_MOD_PATH)/lib/modules/6.12.3/updates/
+	test -n "$(M)" || ln -s $(O) $(INSTALL_MOD_PATH)/lib/modules/6.12.3/build
 	touch $(INSTALL_MOD_PATH)/lib/modules/6.12.3/modules.dep
 `
 
@@ -64,6 +66,9 @@ func fakeTree(t *testing.T) string {
 	frags, err := kconfig.Embedded(hostArch)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range []string{"bpf_testmod.c", "bpf_testmod_kfunc.h", "other.c"} {
+		write(t, filepath.Join(dir, "tools/testing/selftests/bpf/test_kmods", name), "")
 	}
 	var tree strings.Builder
 	for _, f := range frags {
@@ -133,6 +138,9 @@ func TestBuild(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(r.ModulesDir, "build")); err == nil {
 		t.Error("the modules link to a build directory that is gone")
+	}
+	if _, err := os.Stat(filepath.Join(r.ModulesDir, "updates/Kbuild")); err != nil {
+		t.Errorf("the test module was not installed: %v", err)
 	}
 	if after, err := hashTree(context.Background(), src); err != nil || after != before {
 		t.Errorf("the source was written to: %v", err)

@@ -167,9 +167,14 @@ func (b *build) collect(ctx context.Context, dir string) error {
 }
 
 func (b *build) installModules(ctx context.Context, dir string) error {
-	err := b.make(ctx, nil, "INSTALL_MOD_PATH="+dir, "INSTALL_MOD_STRIP=1", "modules_install")
-	if err != nil {
+	install := []string{"INSTALL_MOD_PATH=" + dir, "INSTALL_MOD_STRIP=1", "modules_install"}
+	if err := b.make(ctx, nil, install...); err != nil {
 		return err
+	}
+	if b.testModule != "" {
+		if err := b.make(ctx, nil, append([]string{"M=" + b.testModule}, install...)...); err != nil {
+			return err
+		}
 	}
 	modules := filepath.Join(dir, "lib/modules", b.release)
 	for _, link := range []string{"build", "source"} { // into directories that will be gone
