@@ -24,7 +24,12 @@ type Record struct {
 	file *os.File
 }
 
-const streamName = "results.jsonl"
+// A stream gets its name when the run has ended, so that a run under way, or
+// one that was killed, is nobody's last run.
+const (
+	streamName  = "results.jsonl"
+	partialName = "results.jsonl.partial"
+)
 
 // home is where the runs from a directory are kept.
 func home(cache, dir string) string {
@@ -43,7 +48,7 @@ func Create(cache, dir string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record results: %w", err)
 	}
-	f, err := os.Create(filepath.Join(run, streamName))
+	f, err := os.Create(filepath.Join(run, partialName))
 	if err != nil {
 		return nil, fmt.Errorf("record results: %w", err)
 	}
@@ -62,6 +67,9 @@ func (r *Record) Close() error {
 	}
 	if info.Size() == 0 {
 		return os.RemoveAll(r.Dir)
+	}
+	if err := os.Rename(filepath.Join(r.Dir, partialName), filepath.Join(r.Dir, streamName)); err != nil {
+		return fmt.Errorf("record results: %w", err)
 	}
 	runs, err := list(r.home)
 	if err != nil {

@@ -182,7 +182,10 @@ func (c cell) String() string {
 // Write writes the tests that differ between kernels or did not pass, a
 // column a kernel, then the totals and the reasons.
 func (m *Matrix) Write(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
+	// A line with fewer cells would end the columns.
+	unused := strings.Repeat("\t", len(m.kernels))
 	fmt.Fprintf(tw, "\t%s\n", strings.Join(m.kernels, "\t"))
 	pkg, same := "", 0
 	for _, r := range m.sorted() {
@@ -194,7 +197,7 @@ func (m *Matrix) Write(w io.Writer) error {
 		}
 		if r.pkg != pkg {
 			pkg = r.pkg
-			fmt.Fprintf(tw, "%s\n", pkg)
+			fmt.Fprintf(tw, "%s%s\n", pkg, unused)
 		}
 		fmt.Fprintf(tw, "  %s", r.test)
 		for _, k := range m.kernels {
@@ -203,13 +206,18 @@ func (m *Matrix) Write(w io.Writer) error {
 		fmt.Fprintln(tw)
 	}
 	if same > 0 {
-		fmt.Fprintf(tw, "%s the same on every kernel\n", count(same, "test"))
+		fmt.Fprintf(tw, "%s the same on every kernel%s\n", count(same, "test"), unused)
 	}
 	for _, o := range []outcome{ok, failed, expected, blocked, skipped, notRun} {
 		m.total(tw, o)
 	}
 	if err := tw.Flush(); err != nil {
 		return err
+	}
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
 	}
 	for i, n := range m.notes {
 		if _, err := fmt.Fprintf(w, "[%d] %s\n", i+1, n); err != nil {
