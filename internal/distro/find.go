@@ -2,9 +2,11 @@ package distro
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
@@ -40,19 +42,31 @@ func (a *Apt) find(ctx context.Context, q Query, c chooser) (*found, error) {
 			return f, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case err != nil:
-			// A mirror need not have every suite. The others may do.
-			a.warn(err.Error())
-			failed = err
-		default:
+		case err == nil:
 			missing.Suites = append(missing.Suites, suite)
 			missing.add(has)
+		case errors.As(err, new(*hinted)) || unreachable(err):
+			return nil, err // the next suite would do no better
+		default: // a mirror need not have every suite
+			a.warn(err.Error())
+			failed = err
 		}
 	}
 	if failed != nil {
 		return nil, failed
 	}
 	return nil, missing
+}
+
+// unreachable reports whether apt could not talk to the mirror at all. It has
+// no other way of telling than its messages.
+func unreachable(err error) bool {
+	for _, text := range []string{"Could not connect", "Could not resolve", "Temporary failure resolving", "Unable to connect", "Connection timed out", "Cannot initiate the connection"} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // findIn searches one suite. Without a result it returns what the suite has in

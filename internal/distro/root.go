@@ -151,7 +151,7 @@ APT::Architectures { "@ARCH@"; };
 APT::Install-Recommends "false";
 Acquire::Languages "none";
 Acquire::Check-Valid-Until "false";
-Acquire::Retries "3";
+Acquire::Retries "2";
 Acquire::http::Timeout "30";
 Acquire::https::Timeout "30";
 `
