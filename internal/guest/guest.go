@@ -140,12 +140,15 @@ func (g *Guest) await(ctx context.Context, want wire.Type, timeout time.Duration
 	defer timer.Stop()
 	select {
 	case f := <-g.control:
-		if f.Type != want {
-			return f, fmt.Errorf("talk to the guest's init: frame of type %d %s, want %d", f.Type, phase, want)
-		}
-		return f, nil
+		return expect(f, want, phase)
 	case <-g.gone:
-		return wire.Frame{}, g.lost(phase)
+		// What it said last has arrived before its end.
+		select {
+		case f := <-g.control:
+			return expect(f, want, phase)
+		default:
+			return wire.Frame{}, g.lost(phase)
+		}
 	case <-timer.C:
 		return wire.Frame{}, &LostError{
 			Phase: phase, Cause: fmt.Sprintf("no answer from the guest for %v", timeout), Console: g.log.Tail(),
@@ -154,6 +157,13 @@ func (g *Guest) await(ctx context.Context, want wire.Type, timeout time.Duration
 	case <-ctx.Done():
 		return wire.Frame{}, context.Cause(ctx)
 	}
+}
+
+func expect(f wire.Frame, want wire.Type, phase string) (wire.Frame, error) {
+	if f.Type != want {
+		return f, fmt.Errorf("talk to the guest's init: frame of type %d %s, want %d", f.Type, phase, want)
+	}
+	return f, nil
 }
 
 // receive hands out what the guest sends until it is gone.
