@@ -79,6 +79,11 @@ func (m Machine) Boot(ctx context.Context) (*Running, error) {
 		return nil, err
 	}
 	m.Layout.Modules = m.Kernel.Modules
+	if m.Kernel.Config != "" {
+		if m.Layout.Config, err = os.ReadFile(m.Kernel.Config); err != nil {
+			return nil, fmt.Errorf("read the kernel's configuration: %w", err)
+		}
+	}
 	start := time.Now()
 	g, err := guest.Boot(ctx, guest.Options{
 		Machine:      m.qemu(a, initrd),

@@ -25,6 +25,9 @@ type Layout struct {
 	Links []wire.Symlink
 	// Modules is the host's directory of the kernel's modules, or empty.
 	Modules string
+	// Config is the kernel's .config, for /boot/config-RELEASE, where
+	// programs look that find no /proc/config.gz; or empty.
+	Config []byte
 }
 
 // A Share is a directory of the host, exported read-only. The guest has a
@@ -104,6 +107,9 @@ func (l Layout) steps(release string) []wire.Step {
 	}
 	if l.Modules != "" { // after the links: /lib is one on most hosts
 		b.share(modulesTag, "/lib/modules/"+release)
+	}
+	if len(l.Config) > 0 {
+		b.add(wire.Step{Write: &wire.Write{Path: "/boot/config-" + release, Mode: 0o644, Data: l.Config}})
 	}
 	for _, f := range l.Files {
 		b.add(wire.Step{Write: &f})
