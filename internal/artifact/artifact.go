@@ -14,7 +14,7 @@ import (
 const Type = "application/vnd.bpf-vmtest.kernel.v1"
 
 // LayerType is gzip, which everything that handles images reads. With zstd a
-// kernel would be a sixth smaller, but Docker's own manifests, and with them
+// kernel with modules would be a ninth smaller, but Docker's own manifests, and with them
 // docker-archive and older engines, cannot name such layers. Both are read.
 const LayerType = types.OCILayer
 
