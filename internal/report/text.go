@@ -205,21 +205,16 @@ func (p *packageText) inOrder(verbose bool) []result.Event {
 		return p.output
 	}
 	byTest := map[string][]result.Event{}
-	var tops []string
+	var tops, names []string // in the order of their first output: a parent is before its subtests
 	for _, e := range p.output {
-		top, _, _ := strings.Cut(e.Test, "/")
-		if len(byTest[e.Test]) == 0 && !slices.Contains(tops, top) {
-			tops = append(tops, top)
+		if _, seen := byTest[e.Test]; !seen {
+			names = append(names, e.Test)
+			if top, _, _ := strings.Cut(e.Test, "/"); !slices.Contains(tops, top) {
+				tops = append(tops, top)
+			}
 		}
 		byTest[e.Test] = append(byTest[e.Test], e)
 	}
-	var names []string
-	for name := range byTest {
-		names = append(names, name)
-	}
-	// A parent sorts before its subtests, and subtests in the order of their
-	// first output.
-	slices.SortStableFunc(names, func(a, b string) int { return p.first(a) - p.first(b) })
 	var ordered []result.Event
 	for _, top := range tops {
 		for _, name := range names {
@@ -231,16 +226,12 @@ func (p *packageText) inOrder(verbose bool) []result.Event {
 	return ordered
 }
 
-// first is where a test's output begins.
-func (p *packageText) first(test string) int {
-	return slices.IndexFunc(p.output, func(e result.Event) bool { return e.Test == test })
-}
-
 func reportFirst(events []result.Event) []result.Event {
 	depth := strings.Count(events[0].Test, "/")
 	var reports, logs []result.Event
 	for _, e := range events {
 		if strings.HasPrefix(strings.TrimLeft(e.Output, " "), "--- ") {
+			e.Output = strings.Repeat("    ", depth) + strings.TrimLeft(e.Output, " ")
 			reports = append(reports, e)
 			continue
 		}
