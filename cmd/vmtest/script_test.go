@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/fakeqemu"
+)
+
+var update = flag.Bool("update", false, "write what was printed into the scripts' golden files")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"vmtest":             main,
+		"qemu-system-x86_64": fakeqemu.Main,
+	})
+}
+
+// TestScript runs the program as a user does, with a fake QEMU that runs the
+// guest's commands on this machine.
+func TestScript(t *testing.T) {
+	goEnv := goEnvironment(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireUniqueNames:  true,
+		RequireExplicitExec: false,
+		Setup:               func(env *testscript.Env) error { return setupScript(env, goEnv) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"kernel":  cmdKernel,
+			"exits":   cmdExits,
+			"scrub":   cmdScrub,
+			"within":  cmdWithin,
+			"appears": cmdAppears,
+		},
+	})
+}
+
+// goEnvironment is what scripts need of this machine's Go settings.
+func goEnvironment(t *testing.T) []string {
+	t.Helper()
+	names := []string{"GOROOT", "GOPATH", "GOCACHE", "GOMODCACHE"}
+	out, err := exec.Command("go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var env []string
+	for i, value := range strings.Fields(string(out)) {
+		env = append(env, names[i]+"="+value)
+	}
+	return env
+}
+
+// setupScript gives a script a kernel, ./linux-6.12, and a cache of its own.
+func setupScript(env *testscript.Env, goEnv []string) error {
+	cache := filepath.Join(env.WorkDir, ".cache", "bpf-vmtest")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return err
+	}
+	init, err := builtInit()
+	if err != nil {
+		return err
+	}
+	if err := os.Symlink(filepath.Dir(init), filepath.Join(cache, "init")); err != nil {
+		return err
+	}
+	env.Vars = append(env.Vars, goEnv...)
+	env.Vars = append(env.Vars,
+		"GOFLAGS=", "GOPROXY=off", "GOTOOLCHAIN=local", "GOENV=off", "GOWORK=off",
+		"VMTEST_CACHE="+cache, "VMTEST_KERNEL_DEFAULT=./linux-6.12")
+	env.Defer(func() { checkClean(env, cache) })
+	return fakeqemu.Kernel{Release: "6.12.1"}.WriteFile(filepath.Join(env.WorkDir, "linux-6.12"))
+}
+
+// builtInit compiles the guest's init once for all scripts.
+var builtInit = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "vmtest-init-")
+	if err != nil {
+		return "", err
+	}
+	return initramfs.BuildInit(context.Background(), dir, "amd64")
+})
+
+// checkClean fails a script that left a machine or a temporary file behind.
+func checkClean(env *testscript.Env, cache string) {
+	t := env.T().(testing.TB)
+	if left, _ := filepath.Glob(filepath.Join(cache, "tmp", "*")); len(left) > 0 {
+		t.Errorf("temporary files are left: %v", left)
+	}
+	if left := machinesBelow(env.WorkDir); len(left) > 0 {
+		t.Errorf("machines are left: %v", left)
+	}
+}
+
+// machinesBelow lists QEMU processes that use files below dir.
+func machinesBelow(dir string) []string {
+	var found []string
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err == nil && bytes.Contains(b, []byte("qemu-system-")) && bytes.Contains(b, []byte("-initrd\x00"+dir)) {
+			found = append(found, filepath.Base(filepath.Dir(file)))
+		}
+	}
+	return found
+}
+
+// kernel FILE RELEASE [BEHAVIOR] makes a kernel for the fake QEMU.
+func cmdKernel(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: kernel file release [behavior]")
+	}
+	k := fakeqemu.Kernel{Release: args[1]}
+	if len(args) == 3 {
+		k.Behavior = fakeqemu.Behavior(args[2])
+	}
+	ts.Check(k.WriteFile(ts.MkAbs(args[0])))
+}
+
+// exits CODE COMMAND… runs a command that must end with that exit code.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code command [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	switch got := 0; {
+	case errors.As(err, &exit):
+		if got = exit.ExitCode(); got != want {
+			ts.Fatalf("exit code %d (%v), want %d", got, err, want)
+		}
+	case err != nil:
+		ts.Fatalf("%v", err)
+	case want != 0:
+		ts.Fatalf("exit code 0, want %d", want)
+	}
+}
+
+// within DURATION CODE COMMAND… is exits with a limit of time.
+func cmdWithin(ts *testscript.TestScript, neg bool, args []string) {
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	start := time.Now()
+	cmdExits(ts, neg, args[1:])
+	if took := time.Since(start); took > limit {
+		ts.Fatalf("it took %v, more than %v", took, limit)
+	}
+}
+
+// appears FILE waits until a file is there that is not empty.
+func cmdAppears(ts *testscript.TestScript, neg bool, args []string) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
+			return
+		}
+	}
+	ts.Fatalf("%s does not appear", args[0])
+}
+
+var (
+	seconds   = regexp.MustCompile(`\d+\.\d+s\b`)
+	elapsed   = regexp.MustCompile(`"(Elapsed|Boot|Time)":("[^"]*"|[0-9.]+)`)
+	timestamp = regexp.MustCompile(`\[ *\d+\.\d{6}\]`)
+	logFile   = regexp.MustCompile(`\S*/(console-\S*\.log)`)
+)
+
+// scrub SOURCE FILE writes a copy of stdout, stderr or a file in which what
+// differs from run to run is replaced.
+func cmdScrub(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: scrub source file")
+	}
+	s := ts.ReadFile(args[0])
+	s = seconds.ReplaceAllString(s, "0.00s")
+	s = elapsed.ReplaceAllString(s, `"$1":0`)
+	s = timestamp.ReplaceAllString(s, "[    0.000000]")
+	s = logFile.ReplaceAllString(s, "…/$1")
+	s = strings.ReplaceAll(s, ts.Getenv("WORK"), "$$WORK")
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(s), 0o644))
+}

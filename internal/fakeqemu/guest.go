@@ -1,0 +1,234 @@
+package fakeqemu
+
+import (
+	"archive/tar"
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+)
+
+// guest is the machine's init.
+type guest struct {
+	*machine
+	replace  *strings.Replacer // the guest's paths → the host's
+	commands commands
+}
+
+var notFrames = []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff no frame begins like this")
+
+// boot runs the machine until it ends.
+func (m *machine) boot() {
+	m.console.print("Linux version "+m.kernel.Release+" (fake@vmtest) #1", "Command line: "+m.append)
+	hello := wire.HelloMsg{Protocol: wire.Protocol, Release: m.kernel.Release, Machine: "x86_64", Uptime: 0.1}
+	switch m.kernel.Behavior {
+	case Panics:
+		m.console.print(panicReport("VFS: Unable to mount root fs on unknown-block(0,0)")...)
+		os.Exit(0)
+	case Vanishes:
+		os.Exit(0)
+	case Refuses:
+		fmt.Fprintln(os.Stderr, "qemu-system-x86_64: could not do what was asked for")
+		os.Exit(1)
+	case Hangs:
+		select {}
+	case Garbage:
+		_, _ = os.NewFile(3, "wire").Write(notFrames)
+		select {}
+	case Foreign:
+		hello.Protocol = 99
+	case WarnsEarly:
+		m.console.print(warning...)
+	}
+	_ = m.wire.SendMsg(wire.Hello, 0, hello)
+	g := &guest{machine: m}
+	g.commands.conn = m.wire
+	if err := g.serve(); err != nil && err != io.EOF {
+		m.console.print("vmtest init: " + err.Error())
+	}
+	g.commands.killAll()
+}
+
+func (g *guest) serve() error {
+	for {
+		f, err := g.wire.Read()
+		if err != nil {
+			return err
+		}
+		if err := g.handle(f); err != nil {
+			return err
+		}
+		if f.Type == wire.Shutdown {
+			return nil
+		}
+	}
+}
+
+func (g *guest) handle(f wire.Frame) error {
+	switch f.Type {
+	case wire.Setup:
+		return decode(f, func(m wire.SetupMsg) error { return g.wire.SendMsg(wire.Ready, 0, g.setup(m)) })
+	case wire.Start:
+		return decode(f, func(m wire.StartMsg) error {
+			if g.kernel.Behavior == GarbageRun {
+				_, _ = os.NewFile(3, "wire").Write(notFrames)
+			}
+			g.commands.start(f.ID, g.here(m))
+			return nil
+		})
+	case wire.Stdin:
+		g.commands.input(f.ID, f.Payload)
+	case wire.Signal:
+		return decode(f, func(m wire.SignalMsg) error {
+			g.commands.signal(f.ID, syscall.Signal(m.Signal))
+			return nil
+		})
+	case wire.Fetch:
+		return decode(f, func(m wire.FetchMsg) error { return g.fetch(f.ID, g.replace.Replace(m.Path)) })
+	case wire.Sysrq:
+		return decode(f, func(m wire.SysrqMsg) error {
+			g.console.print("sysrq: Show State " + m.Keys)
+			return nil
+		})
+	case wire.Shutdown:
+		switch g.kernel.Behavior {
+		case NeverDone:
+			return nil
+		case WarnsLate:
+			g.console.print(warning...)
+		}
+		return g.wire.SendMsg(wire.Done, 0, nil)
+	case wire.Resize:
+	default:
+		return fmt.Errorf("unknown frame of type %d", f.Type)
+	}
+	return nil
+}
+
+func decode[T any](f wire.Frame, do func(T) error) error {
+	var m T
+	if err := f.Decode(&m); err != nil {
+		return err
+	}
+	return do(m)
+}
+
+// setup learns from the steps what is mounted where.
+func (g *guest) setup(m wire.SetupMsg) wire.ReadyMsg {
+	if g.kernel.Behavior == Without9P {
+		return wire.ReadyMsg{Error: "mount 9p on /run/vmtest/shares/share0: no such device"}
+	}
+	lower := map[string]string{} // mounted at → host path
+	var pairs []string
+	for _, s := range m.Steps {
+		if s.Mount == nil {
+			continue
+		}
+		switch s.Mount.Type {
+		case "9p":
+			path, ok := g.shares[s.Mount.Source]
+			if !ok {
+				return wire.ReadyMsg{Error: fmt.Sprintf("mount 9p on %s: no such tag %q", s.Mount.Target, s.Mount.Source)}
+			}
+			lower[s.Mount.Target] = path
+		case "overlay":
+			dir, _, _ := strings.Cut(strings.TrimPrefix(s.Mount.Data, "lowerdir="), ",")
+			if path := lower[dir]; path != s.Mount.Target && s.Mount.Target != "/lib/modules/"+g.kernel.Release {
+				// Later mounts lie over earlier ones.
+				pairs = append([]string{s.Mount.Target, path}, pairs...)
+			}
+		}
+	}
+	g.replace = strings.NewReplacer(append(pairs, "/run/vmtest/", g.scratch+"/")...)
+	g.fifo("kmsg", func(line string) { g.console.print(line) })
+	g.fifo("sysrq", g.sysrq)
+	return wire.ReadyMsg{}
+}
+
+// here is the command with the host's paths.
+func (g *guest) here(m wire.StartMsg) wire.StartMsg {
+	for i, a := range m.Args {
+		m.Args[i] = g.replace.Replace(a)
+	}
+	m.Dir = g.replace.Replace(m.Dir)
+	m.Env = append(m.Env, "FAKE_KMSG="+filepath.Join(g.scratch, "kmsg"), "FAKE_SYSRQ="+filepath.Join(g.scratch, "sysrq"))
+	return m
+}
+
+// fifo calls do with each line that is written to a FIFO of the guest's.
+func (g *guest) fifo(name string, do func(line string)) {
+	path := filepath.Join(g.scratch, name)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		g.console.print(err.Error())
+		return
+	}
+	go func() {
+		// Opened for both: a FIFO without a writer would be at its end.
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return
+		}
+		for in := bufio.NewReader(f); ; {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			do(strings.TrimSuffix(line, "\n"))
+		}
+	}()
+}
+
+func (g *guest) sysrq(key string) {
+	time.Sleep(50 * time.Millisecond) // for what the test has printed before
+	g.commands.killAll()
+	if key == "c" {
+		g.console.print("sysrq: Trigger a crash")
+		g.console.print(panicReport("sysrq triggered crash")...)
+	}
+	os.Exit(0)
+}
+
+// fetch sends files as a tar stream.
+func (g *guest) fetch(id uint32, root string) error {
+	var fetched wire.FetchedMsg
+	tw := tar.NewWriter(dataWriter{g.wire, id})
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(filepath.Dir(root), path)
+		if err != nil {
+			return err
+		}
+		if err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(b))}); err != nil {
+			return err
+		}
+		_, err = tw.Write(b)
+		return err
+	})
+	if err == nil {
+		err = tw.Close()
+	}
+	if err != nil {
+		fetched.Error = err.Error()
+	}
+	return g.wire.SendMsg(wire.Fetched, id, fetched)
+}
+
+type dataWriter struct {
+	conn *wire.Conn
+	id   uint32
+}
+
+func (w dataWriter) Write(b []byte) (int, error) { return len(b), w.conn.Send(wire.Data, w.id, b) }

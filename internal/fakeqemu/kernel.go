@@ -1,0 +1,86 @@
+package fakeqemu
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// A Kernel is what a fake kernel image says.
+type Kernel struct {
+	Release  string // such as 6.12.1
+	Behavior Behavior
+}
+
+// A Behavior is how a machine with this kernel goes wrong. The zero value does
+// not.
+type Behavior string
+
+// The behaviors, by the word that scripts use.
+const (
+	Good       Behavior = ""
+	Panics     Behavior = "panics"       // before init, with its reason on the console
+	Vanishes   Behavior = "vanishes"     // before init, without a word
+	Refuses    Behavior = "refuses"      // QEMU itself ends with an error
+	Hangs      Behavior = "hangs"        // never says hello
+	Foreign    Behavior = "foreign-init" // says hello with another protocol version
+	Garbage    Behavior = "garbage"      // writes bytes that are no frame
+	Without9P  Behavior = "without-9p"   // cannot mount the shares
+	WarnsEarly Behavior = "warns-early"  // reports a fault while it boots
+	WarnsLate  Behavior = "warns-late"   // reports a fault at shutdown
+	NeverDone  Behavior = "never-done"   // goes down at the end without saying Done
+	GarbageRun Behavior = "garbage-run"  // writes bytes that are no frame once a command runs
+)
+
+// Behaviors are all of them.
+var Behaviors = []Behavior{
+	Good, Panics, Vanishes, Refuses, Hangs, Foreign, Garbage, Without9P, WarnsEarly, WarnsLate, NeverDone, GarbageRun,
+}
+
+// Offsets in a bzImage, see Documentation/arch/x86/boot.rst. The behavior lies
+// where a kernel has code.
+const (
+	setupMagic    = 0x202
+	setupVersion  = 0x206
+	versionOffset = 0x20e // of the release, less 0x200
+	loadFlags     = 0x236
+	releaseAt     = 0x400
+	behaviorAt    = 0x500
+	imageSize     = 0x600
+)
+
+// WriteFile writes the kernel as a file that reads like a bzImage for amd64.
+func (k Kernel) WriteFile(path string) error {
+	if !slices.Contains(Behaviors, k.Behavior) {
+		return fmt.Errorf("make kernel %s: unknown behavior %q", path, k.Behavior)
+	}
+	b := make([]byte, imageSize)
+	copy(b[setupMagic:], "HdrS")
+	binary.LittleEndian.PutUint16(b[setupVersion:], 0x20f)
+	binary.LittleEndian.PutUint16(b[versionOffset:], releaseAt-0x200)
+	b[loadFlags] = 1 // has a 64-bit entry
+	copy(b[releaseAt:], k.Release+" (fake@vmtest) #1")
+	copy(b[behaviorAt:], k.Behavior)
+	return os.WriteFile(path, b, 0o644)
+}
+
+// ReadKernel reads a kernel that WriteFile wrote.
+func ReadKernel(path string) (Kernel, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Kernel{}, err
+	}
+	if len(b) != imageSize || string(b[setupMagic:setupMagic+4]) != "HdrS" {
+		return Kernel{}, fmt.Errorf("could not load kernel '%s': not a fake one", path)
+	}
+	release, _, _ := strings.Cut(text(b[releaseAt:behaviorAt]), " ")
+	return Kernel{Release: release, Behavior: Behavior(text(b[behaviorAt:]))}, nil
+}
+
+func text(b []byte) string {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return string(b)
+}
