@@ -47,17 +47,8 @@ func newArchive(t *testing.T) *archive {
 		}
 		t.Skipf("needs %s", tool)
 	}
-	// gpg's sockets are in its directory, and their paths must be short.
-	gnupg, err := os.MkdirTemp("", "gpg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &archive{t: t, dir: t.TempDir(), gnupg: gnupg, packages: map[string]string{}, published: time.Now().Add(-time.Hour)}
-	t.Cleanup(func() {
-		a.gpg("gpgconf", "--kill", "all")
-		os.RemoveAll(gnupg)
-	})
-	a.gpg("gpg", "--batch", "--passphrase", "", "--quick-generate-key", "archive@example.org", "ed25519", "sign", "never")
+	a := &archive{t: t, dir: t.TempDir(), packages: map[string]string{}, published: time.Now().Add(-time.Hour)}
+	a.newKey()
 	files := http.FileServer(http.Dir(a.dir))
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
@@ -67,6 +58,22 @@ func newArchive(t *testing.T) *archive {
 	}))
 	t.Cleanup(a.Close)
 	return a
+}
+
+// newKey makes the key that signs the indexes from now on.
+func (a *archive) newKey() {
+	// gpg's sockets are in its directory, and their paths must be short.
+	dir, err := os.MkdirTemp("", "gpg")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.gnupg = dir
+	a.t.Cleanup(func() {
+		a.gnupg = dir
+		a.gpg("gpgconf", "--kill", "all")
+		os.RemoveAll(dir)
+	})
+	a.gpg("gpg", "--batch", "--passphrase", "", "--quick-generate-key", "archive@example.org", "ed25519", "sign", "never")
 }
 
 func (a *archive) gpg(command string, args ...string) string {
@@ -247,9 +254,7 @@ func TestUntrusted(t *testing.T) {
 		want  string
 	}{
 		"another key": {func(a *archive, _ string) {
-			os.RemoveAll(a.gnupg)
-			os.Mkdir(a.gnupg, 0o700)
-			a.gpg("gpg", "--batch", "--passphrase", "", "--quick-generate-key", "other@example.org", "ed25519", "sign", "never")
+			a.newKey()
 			a.publish("sid", "amd64")
 		}, "package index"},
 		"no signature": {func(a *archive, _ string) {
