@@ -87,11 +87,20 @@ func (c *Converter) Close() {
 func (c *Converter) Running() []string {
 	var names []string
 	for name, t := range c.tests {
-		if !t.done {
+		if !t.done && (!isBenchmark(name) || c.isCurrent(name)) {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// isBenchmark reports whether a name is a benchmark's. A benchmark prints a
+// result and reports only when it fails or is skipped.
+func isBenchmark(name string) bool { return strings.HasPrefix(name, "Benchmark") }
+
+// isCurrent reports whether output still belongs to a test or its subtests.
+func (c *Converter) isCurrent(name string) bool {
+	return !c.ended && (c.current == name || strings.HasPrefix(c.current, name+"/"))
 }
 
 // Finished reports whether the binary said PASS or FAIL at the end.
