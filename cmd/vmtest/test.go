@@ -303,7 +303,13 @@ func (a *app) flagSet(name string) *flag.FlagSet {
 
 // parseFlags makes the flag package's errors usage errors.
 func parseFlags(fs *flag.FlagSet, args []string) error {
+	help := fs.Usage
+	fs.Usage = func() {} // the flag package would print the help with every error
 	err := fs.Parse(args)
+	fs.Usage = help
+	if errors.Is(err, flag.ErrHelp) {
+		help()
+	}
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return err
 	}
