@@ -97,9 +97,10 @@ output ends in a table of what differs or did not pass. Tests named in the modul
 
 Runs a command in a kernel, with the mounts and the environment of vmtest test, and
 exits as it does. Also: go test -exec 'vmtest exec -kernel REF --' ./...`,
-	"shell": `vmtest shell [-kernel REF] [flags]
+	"shell": `vmtest shell [-kernel REF] [flags] [-- command [arguments]]
 
-Opens the u-root shell in a kernel, with the mounts of vmtest test.`,
+Opens the u-root shell in a kernel, or runs another command that wants a terminal,
+such as bash, with the mounts of vmtest test.`,
 	"kernel": `vmtest kernel build [flags] VERSION    build a kernel into an OCI layout
 vmtest kernel pull REF…                 bring kernels into the cache
 vmtest kernel list DIR                  list the kernels in an OCI layout`,

@@ -17,7 +17,8 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
 )
 
-// shell opens the u-root shell, with the mounts of exec.
+// shell opens the u-root shell, or another command that wants a terminal, with
+// the mounts of exec.
 func (a *app) shell(ctx context.Context, args []string) error {
 	var m machineFlags
 	fs := a.flagSet("shell")
@@ -28,7 +29,7 @@ func (a *app) shell(ctx context.Context, args []string) error {
 		return err
 	}
 	if fs.NArg() > 0 {
-		return usagef("vmtest exec runs a command", "shell: unexpected argument %q", fs.Arg(0))
+		e.argv = fs.Args()
 	}
 	if !isTerminal(a.stdin) || !isTerminal(a.stdout) {
 		return usagef("vmtest exec -stdin runs a command without one", "shell: standard input and output must be a terminal")

@@ -17,9 +17,11 @@ const (
 	gobusyboxVersion = "v0.0.0-20250101170133-2e884e4509c7"
 )
 
-// tags choose gosh's line editor that needs no answers from the terminal and
-// so works on any serial console.
-const tags = "goshliner"
+// tags choose the gosh that leaves line editing to the terminal. The one with
+// liner dies of a ^C meant for the command it runs and leaves the terminal raw
+// for that command; the one with bubbline waits for answers that a serial
+// console does not give.
+const tags = "goshsmall"
 
 const (
 	shell = "gosh"

@@ -136,7 +136,8 @@ func (b *steps) optional(fs, target string, data string) {
 }
 
 func (b *steps) pseudoFileSystems() {
-	b.optional("devpts", "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5")
+	b.mount("devpts", "/dev/pts", "devpts", syscall.MS_NOSUID|syscall.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+	(*b)[len(*b)-1].Optional = true
 	b.mount("tmpfs", "/dev/shm", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=1777")
 	b.optional("mqueue", "/dev/mqueue", "")
 	b.optional("cgroup2", "/sys/fs/cgroup", "")
