@@ -74,7 +74,7 @@ func (a *app) execOne(ctx context.Context, e execRun) (int, error) {
 	if e.cache, err = cacheDir(); err != nil {
 		return 0, err
 	}
-	if err := e.finish(e.cache); err != nil {
+	if err := e.finish(a, e.cache); err != nil {
 		return 0, err
 	}
 	refs, err := e.kernels()

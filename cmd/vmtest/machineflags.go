@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,8 @@ type machineFlags struct {
 	env      stringList
 	extra    stringList
 	append   stringList
+
+	showCommand, showConsole bool
 }
 
 func (m *machineFlags) register(fs *flag.FlagSet) {
@@ -43,6 +46,8 @@ func (m *machineFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&m.settings.QEMU, "qemu", "", "the QEMU `binary`")
 	fs.Var(&m.extra, "qemu-arg", "one more `argument` for QEMU; may be repeated")
 	fs.Var(&m.append, "append", "one more kernel `parameter`; may be repeated")
+	fs.BoolVar(&m.showCommand, "show-command", false, "print the QEMU command line")
+	fs.BoolVar(&m.showConsole, "show-console", false, "print what the kernel prints")
 	fs.BoolVar(&m.hermetic, "hermetic", false, "leave out the host's /usr and libraries")
 	fs.Var(&m.mounts, "mount", "show the directory `HOST[:GUEST]` in the guest; may be repeated")
 	fs.Var(&m.env, "env", "set a variable, `NAME=VALUE`, or pass on NAME; may be repeated")
@@ -57,8 +62,14 @@ func (m *machineFlags) kernels() ([]kernelref.Ref, error) {
 }
 
 // finish checks what the flag package cannot.
-func (m *machineFlags) finish(cache string) error {
+func (m *machineFlags) finish(a *app, cache string) error {
 	m.settings.CacheDir = cache
+	if m.showCommand {
+		m.settings.Show = func(argv []string) { fmt.Fprintln(a.stderr, shellquote(argv)) }
+	}
+	if m.showConsole {
+		m.settings.Console = a.stderr
+	}
 	m.settings.ExtraQEMU, m.settings.Append = m.extra, m.append
 	if m.settings.CPUs < 1 {
 		return usagef("", "-cpus %d: want at least 1", m.settings.CPUs)
@@ -88,6 +99,21 @@ func (m *machineFlags) shares() ([]guest.Share, error) {
 	}
 	return shares, nil
 }
+
+// shellquote is argv as a shell would read it.
+func shellquote(argv []string) string {
+	var words []string
+	for _, w := range argv {
+		if strings.ContainsFunc(w, func(r rune) bool { return !strings.ContainsRune(plain, r) }) || w == "" {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
+
+// plain are the characters no shell gives a meaning to.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./,:@%"
 
 func orElse(s, otherwise string) string {
 	if s == "" {

@@ -154,7 +154,7 @@ func (a *app) test(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.finish(cache); err != nil {
+	if err := t.finish(a, cache); err != nil {
 		return err
 	}
 	if t.setup {
@@ -268,7 +268,7 @@ func (a *app) testInGuest(ctx context.Context, t *testFlags, cache string) error
 	if t.json {
 		argv = append(argv, "-json")
 	}
-	argv = append(append(argv, "--"), t.patterns...)
+	argv = append(argv, t.patterns...)
 	if len(t.Args) > 0 {
 		argv = append(append(argv, "-args"), t.Args...)
 	}

@@ -4,6 +4,7 @@ package boot
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,6 +31,10 @@ type Settings struct {
 	// without, where a busy machine takes several times an idle one's 10 s.
 	BootTimeout time.Duration
 	CacheDir    string
+	// Console, when set, also gets what the kernel prints.
+	Console io.Writer
+	// Show, when set, is told the QEMU command line before it starts.
+	Show func(argv []string)
 }
 
 func (s Settings) cpus() int      { return orDefault(s.CPUs, 2) }
@@ -78,6 +83,9 @@ func (m Machine) Boot(ctx context.Context) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.Console != nil {
+		m.Log.Tee(m.Console)
+	}
 	m.Layout.Modules = m.Kernel.Modules
 	if m.Kernel.Config != "" {
 		if m.Layout.Config, err = os.ReadFile(m.Kernel.Config); err != nil {
@@ -87,6 +95,7 @@ func (m Machine) Boot(ctx context.Context) (*Running, error) {
 	start := time.Now()
 	g, err := guest.Boot(ctx, guest.Options{
 		Machine:      m.qemu(a, initrd),
+		Show:         m.Show,
 		Log:          m.Log,
 		Layout:       m.Layout,
 		BootTimeout:  orDefault(m.BootTimeout, bootTimeout(a)),

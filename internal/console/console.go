@@ -21,6 +21,7 @@ type Log struct {
 	open    int // lines that still belong to the last splat
 	err     error
 	notify  func(Splat)
+	tee     io.Writer
 }
 
 // A Splat is the kernel's report of a fault in itself.
@@ -43,6 +44,10 @@ func NewLog(file io.Writer, notify func(Splat)) *Log {
 	return &Log{file: file, notify: notify}
 }
 
+// Tee also writes the console to w, errors aside. It is called before the first
+// output.
+func (l *Log) Tee(w io.Writer) { l.tee = w }
+
 // Write takes the next output. It always takes all of it; an error of the file
 // is kept for [Log.Err].
 func (l *Log) Write(b []byte) (int, error) {
@@ -50,6 +55,9 @@ func (l *Log) Write(b []byte) (int, error) {
 	defer l.mu.Unlock()
 	if _, err := l.file.Write(b); err != nil && l.err == nil {
 		l.err = err
+	}
+	if l.tee != nil {
+		_, _ = l.tee.Write(b)
 	}
 	l.partial = append(l.partial, b...)
 	for {

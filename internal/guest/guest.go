@@ -21,6 +21,8 @@ type Options struct {
 	Machine *machine.Machine
 	// Log takes the console.
 	Log *console.Log
+	// Show, when set, is told the QEMU command line before it starts.
+	Show func(argv []string)
 	// Layout is what the guest sees of the host.
 	Layout Layout
 	// BootTimeout bounds the time until init says hello; SetupTimeout the
@@ -73,6 +75,13 @@ func (e *LostError) Excerpt() []string {
 func Boot(ctx context.Context, o Options) (*Guest, error) {
 	o.Machine.Console = o.Log
 	o.Machine.Shares = o.Layout.machineShares()
+	if o.Show != nil {
+		argv, err := o.Machine.Command()
+		if err != nil {
+			return nil, err
+		}
+		o.Show(argv)
+	}
 	if err := o.Machine.Start(ctx); err != nil {
 		return nil, err
 	}
