@@ -117,6 +117,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 			return err
 		}
 		args = fs.Args()
+		if len(args) > 0 && args[0] == "-" { // no flag, and no package either
+			return usagef("", "test: unexpected argument %q", "-")
+		}
 		for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 			t.patterns, args = append(t.patterns, args[0]), args[1:]
 		}
