@@ -49,7 +49,8 @@ func copyTestModule(from, to string) error {
 			return err
 		}
 	}
-	// The flag is for its trace points' header, which includes itself.
-	kbuild := fmt.Sprintf("obj-m := %[1]s.o\nCFLAGS_%[1]s.o := -I$(src)\n", testModule)
+	// -I is for its trace points' header, which includes itself; the prefix
+	// map keeps the build directory's random name out of __FILE__.
+	kbuild := fmt.Sprintf("obj-m := %[1]s.o\nCFLAGS_%[1]s.o := -I$(src) -fmacro-prefix-map=$(src)/=\n", testModule)
 	return os.WriteFile(filepath.Join(to, "Kbuild"), []byte(kbuild), 0o644)
 }
