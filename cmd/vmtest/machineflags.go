@@ -77,6 +77,11 @@ func (m *machineFlags) finish(a *app, cache string) error {
 	if m.settings.MemoryMiB < 128 {
 		return usagef("", "-memory %d: want at least 128 (MiB)", m.settings.MemoryMiB)
 	}
+	for _, e := range m.env {
+		if e == "" || e[0] == '=' {
+			return usagef("", "-env %q: want NAME=VALUE or NAME", e)
+		}
+	}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
 )
@@ -73,7 +74,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 	}
 	code := runner.ExitInfra
 	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
+	if errors.As(err, &coded) && !isForeign(coded) {
 		code = coded.ExitCode()
 	}
 	var silent exitError
@@ -81,6 +82,13 @@ func (a *app) main(ctx context.Context, args []string) int {
 		a.complain(err)
 	}
 	return code
+}
+
+// isForeign reports whether an exit code is that of a program we ran, such as
+// the go command.
+func isForeign(err any) bool {
+	_, ok := err.(*exec.ExitError)
+	return ok
 }
 
 // complain prints an error, and on a line of its own what to do about it.

@@ -36,11 +36,11 @@ func TestMain(m *testing.M) {
 func TestScript(t *testing.T) {
 	goEnv := goEnvironment(t)
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		UpdateScripts:       *update,
-		RequireUniqueNames:  true,
-		ContinueOnError:     true,
-		Setup:               func(env *testscript.Env) error { return setupScript(env, goEnv) },
+		Dir:                "testdata/script",
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		ContinueOnError:    true,
+		Setup:              func(env *testscript.Env) error { return setupScript(env, goEnv) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"kernel":  cmdKernel,
 			"exits":   cmdExits,

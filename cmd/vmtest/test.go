@@ -140,6 +140,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	if t.Count < 0 {
 		return usagef("", "-count %d: want 0 or more", t.Count)
 	}
+	if t.P < 1 {
+		return usagef("", "-p %d: want 1 or more", t.P)
+	}
 	if t.mode != "host" && t.mode != "guest" {
 		return usagef("", "-mode %s: want host or guest", t.mode)
 	}

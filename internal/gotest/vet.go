@@ -72,10 +72,13 @@ func (g Go) Vet(ctx context.Context, mode string, packages []*Package) (map[stri
 // are not JSON.
 func (g Go) findings(out string, packages []*Package) (map[string]string, error) {
 	var objects strings.Builder
+	inside := false
 	for line := range strings.Lines(out) {
-		if strings.HasPrefix(line, "{") || strings.HasPrefix(line, "}") || strings.HasPrefix(line, "\t") {
+		inside = inside || line == "{\n"
+		if inside {
 			objects.WriteString(line)
 		}
+		inside = inside && line != "}\n"
 	}
 	known := map[string]bool{}
 	for _, p := range packages {

@@ -44,6 +44,8 @@ func TestFindings(t *testing.T) {
 # m/c
 # [m/c]
 vet: c/c_test.go:5:28: undefined: nope
+c/c_test.go:6:2: no required module provides package example.com/x; to add it:
+	go get example.com/x
 `
 	g := Go{Dir: "/src"}
 	got, err := g.findings(out, []*Package{{ImportPath: "m/a"}, {ImportPath: "m/b"}, {ImportPath: "m/c"}})
