@@ -20,16 +20,20 @@ type Module struct {
 	Path string // of the .ko, which may be compressed with gzip, xz or zstd
 }
 
-// bootModules are what a guest needs before it can mount the host's shares.
-// What a kernel has built in needs no module; BootModules checks that it is
+// bootModules are what a guest needs before it can mount the host's shares, and
+// what tests of BPF expect. What a kernel has built in needs no module; BootModules checks that it is
 // one of the two.
 var bootModules = []string{
 	"virtio_pci", "virtio_mmio", "virtio_console",
 	"9pnet_virtio", "9p", "overlay",
+	"bpf_testmod",
 }
 
-// virtio_mmio is only for machine types without PCI, and not everywhere.
-var optionalModules = map[string]bool{"virtio_mmio": true, "virtio_pci": true}
+// optionalModules need not be there. Of the virtio transports one is enough,
+// and a machine without any has no port for init to find. bpf_testmod is the
+// kernel's own module to try BPF on; our kernels have it, and suites such as
+// cilium/ebpf's expect it to be loaded.
+var optionalModules = map[string]bool{"virtio_mmio": true, "virtio_pci": true, "bpf_testmod": true}
 
 // A MissingModuleError says that a kernel cannot mount the host's files.
 type MissingModuleError struct{ Name, Dir string }
