@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,6 +29,9 @@ type kernelRun struct {
 	blocked *blocklist.Set
 	console string // path of the console's file
 	env     []string
+
+	splatsMu   sync.Mutex
+	splatsTold int
 }
 
 // runKernel boots one kernel and runs all packages on it. Whatever happens is
@@ -70,6 +74,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 		return err
 	}
 	defer k.guest.Close()
+	k.splatsTold = len(k.log.Splats())
 	k.emit(result.Event{Action: result.Kernel, Machine: &result.MachineInfo{
 		Release: k.guest.Hello.Release, Digest: res.kernel.Digest, Arch: res.kernel.Arch,
 		Accel: k.guest.Accel.String(), Note: k.guest.Note,
@@ -90,7 +95,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 		return err
 	}
 	k.guest.Close()
-	k.splats(0)
+	k.splats()
 	if err := k.log.Err(); err != nil {
 		return fmt.Errorf("keep the console: %w", err)
 	}
@@ -120,16 +125,18 @@ func (k *kernelRun) packages(ctx context.Context) error {
 	return group.Wait()
 }
 
-// splats reports the kernel's faults beyond the first n and returns how many
-// there are. What a kernel complains about while it boots is its own affair.
-func (k *kernelRun) splats(n int) int {
+// splats reports the faults of the kernel that have not been reported yet. What
+// it complained about while it booted is its own affair.
+func (k *kernelRun) splats() {
+	k.splatsMu.Lock()
+	defer k.splatsMu.Unlock()
 	all := k.log.Splats()
-	for _, s := range all[min(n, len(all)):] {
+	for _, s := range all[k.splatsTold:] {
 		if !s.Fatal {
 			k.emit(result.Event{Action: result.Splat, Reason: s.Title, Lines: s.Lines})
 		}
 	}
-	return len(all)
+	k.splatsTold = len(all)
 }
 
 // lost reports that the kernel cannot go on, and every expected test that has

@@ -102,10 +102,9 @@ func (k *kernelRun) runPackage(ctx context.Context, p builtPackage) error {
 		all[t.Name] = true
 	}
 	pr.conv = gotest.NewConverter(func(test string) bool { return all[test] }, pr.event)
-	splats := len(k.log.Splats())
 	exited, timedOut, err := pr.exec(ctx)
 	pr.conv.Close()
-	k.splats(splats)
+	k.splats()
 	if err != nil {
 		return pr.interrupted(err)
 	}
