@@ -7,7 +7,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
@@ -207,6 +210,11 @@ func (g *Guest) process(id uint32) *process {
 
 // lost explains why the guest is no longer there.
 func (g *Guest) lost(phase string) error {
+	if err := g.nonsense(); err != nil {
+		_ = g.machine.Kill()
+		_ = g.machine.Wait()
+		return &LostError{Phase: phase, Cause: err.Error(), Console: g.log.Tail()}
+	}
 	// Whatever ended QEMU, its last console output arrives before its end.
 	select {
 	case <-g.machine.Done():
@@ -227,6 +235,21 @@ func (g *Guest) lost(phase string) error {
 		e.Help = "nothing came over the console: is this a kernel for this machine, with a serial console?"
 	}
 	return e
+}
+
+// nonsense is what was wrong with the frames, if it was the guest that went on
+// and we that could not follow.
+func (g *Guest) nonsense() error {
+	select {
+	case <-g.gone:
+	default:
+		return nil // a frame could not be sent
+	}
+	var hangup syscall.Errno
+	if errors.Is(g.goneErr, io.EOF) || errors.Is(g.goneErr, io.ErrUnexpectedEOF) || errors.Is(g.goneErr, os.ErrClosed) || errors.As(g.goneErr, &hangup) {
+		return nil
+	}
+	return g.goneErr
 }
 
 // Sysrq makes the kernel write its state to the console: w for blocked tasks, l
