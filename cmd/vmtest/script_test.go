@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/fakeqemu"
@@ -47,6 +48,7 @@ func TestScript(t *testing.T) {
 			"scrub":   cmdScrub,
 			"within":  cmdWithin,
 			"appears": cmdAppears,
+			"signal":  cmdSignal,
 		},
 	})
 }
@@ -166,12 +168,22 @@ func cmdWithin(ts *testscript.TestScript, neg bool, args []string) {
 
 // appears FILE waits until a file is there that is not empty.
 func cmdAppears(ts *testscript.TestScript, neg bool, args []string) {
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
 			return
 		}
 	}
 	ts.Fatalf("%s does not appear", args[0])
+}
+
+// signal NAME sends a signal to the last program in the background.
+func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
+	background := ts.BackgroundCmds()
+	s := unix.SignalNum("SIG" + args[0])
+	if neg || len(args) != 1 || len(background) == 0 || s == 0 {
+		ts.Fatalf("usage: signal name, with a program in the background")
+	}
+	ts.Check(background[len(background)-1].Process.Signal(s))
 }
 
 var (

@@ -20,6 +20,7 @@ type commands struct {
 	conn *wire.Conn
 	mu   sync.Mutex
 	byID map[uint32]*command
+	down bool // nothing more is said
 }
 
 type command struct {
@@ -122,7 +123,11 @@ func (c *commands) wait(id uint32, proc *command) {
 	} else {
 		exited.Code = status.ExitStatus()
 	}
-	_ = c.conn.SendMsg(wire.Exited, id, exited)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.down {
+		_ = c.conn.SendMsg(wire.Exited, id, exited)
+	}
 }
 
 // feed writes and acknowledges input.
@@ -164,9 +169,11 @@ func (c *commands) signal(id uint32, s syscall.Signal) {
 	}
 }
 
+// killAll ends all commands without a word about them, as a crash does.
 func (c *commands) killAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.down = true
 	for _, proc := range c.byID {
 		if proc.cmd.Process != nil {
 			_ = syscall.Kill(-proc.cmd.Process.Pid, syscall.SIGKILL)
