@@ -61,15 +61,12 @@ func (l *Log) Write(b []byte) (int, error) {
 	}
 	l.partial = append(l.partial, b...)
 	for {
-		i := bytes.IndexByte(l.partial, '\n')
-		if i < 0 && len(l.partial) > lineLimit {
-			i = lineLimit
-		}
-		if i < 0 {
+		line, rest, ended := bytes.Cut(l.partial, []byte("\n"))
+		if !ended && len(line) <= lineLimit {
 			return len(b), nil
 		}
-		l.line(clean(l.partial[:i]))
-		l.partial = l.partial[min(i+1, len(l.partial)):]
+		l.line(clean(line))
+		l.partial = rest
 	}
 }
 
@@ -80,15 +77,15 @@ func (l *Log) line(s string) {
 	}
 	title, fatal := titleOf(s)
 	switch {
-	// A panic ends whatever report it interrupts; a fault's own follow-up
-	// lines ("Oops: 0002 [#1]") belong to it.
-	case title != "" && (l.open == 0 || fatal):
+	case title != "" && (l.open == 0 || !followUp.MatchString(title)):
 		splat := Splat{Title: title, Fatal: fatal, Lines: []string{s}}
 		l.splats = append(l.splats, splat)
 		l.open = splatLines - 1
 		if l.notify != nil {
 			l.notify(splat)
 		}
+	case strings.Contains(s, "---[ cut here ]---"):
+		l.open = 0 // another report begins
 	case l.open > 0:
 		l.open--
 		last := &l.splats[len(l.splats)-1]
@@ -143,6 +140,9 @@ var (
 		`Unable to handle kernel |Internal error: |double fault:|UBSAN: |watchdog: BUG: |` +
 		`INFO: task .* blocked for more than |rcu: INFO: .* detected stalls|INFO: rcu_.* detected stalls|` +
 		`rcu: INFO: .* self-detected stall|ref_tracker: .* has)`)
+	// followUp are titles of reports that also occur within one, where they
+	// belong to it.
+	followUp = regexp.MustCompile(`^(Oops: |Internal error: )`)
 	// A fatal exception says "Kernel panic" only after its own report; a
 	// sysrq crash begins with this.
 	timestamp = regexp.MustCompile(`^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?`)
