@@ -19,6 +19,8 @@ type Layout struct {
 	// own paths unless they say otherwise. A share below another one is
 	// part of that.
 	Shares []Share
+	// Dirs exist in the guest, empty unless a share fills them.
+	Dirs []string
 	// Files are small files to be created, also over shares.
 	Files []wire.Write
 	// Links are symbolic links to be created.
@@ -104,6 +106,11 @@ func (l Layout) steps(release string) []wire.Step {
 	}
 	for _, s := range l.Links {
 		b.add(wire.Step{Symlink: &s})
+	}
+	for _, dir := range l.Dirs {
+		if dir != "/" {
+			b.add(wire.Step{Mkdir: &wire.Mkdir{Path: dir}})
+		}
 	}
 	if l.Modules != "" { // after the links: /lib is one on most hosts
 		b.share(modulesTag, "/lib/modules/"+release)

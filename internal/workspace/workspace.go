@@ -3,8 +3,10 @@
 package workspace
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
@@ -28,6 +30,7 @@ func (w Workspace) Layout() guest.Layout {
 	dirs := []string{w.Go.GOROOT, w.Go.GOMODCACHE, w.Go.GOCACHE}
 	for _, dir := range w.Dirs {
 		dirs = append(dirs, repository(dir))
+		l.Dirs = append(l.Dirs, dir)
 	}
 	if work := w.Go.GOWORK; work != "" && work != "off" {
 		dirs = append(dirs, repository(filepath.Dir(work)))
@@ -45,23 +48,56 @@ func (w Workspace) Layout() guest.Layout {
 	return l
 }
 
-// repository is the checkout that holds a package, because tests read what is
-// beside their module; or the module alone where the checkout would be the home
-// directory or the whole disk.
+// repository is the checkout that holds a directory, because tests read what is
+// beside their module; or the module alone, or else the directory alone, where
+// there is no checkout. It is empty where that would share the home directory,
+// or more.
 func repository(dir string) string {
-	module := dir
 	home, _ := os.UserHomeDir()
-	for d := dir; ; d = filepath.Dir(d) {
-		if exists(filepath.Join(d, "go.mod")) && module == dir {
-			module = d
-		}
-		if d == "/" || d == home {
-			return module
+	found := dir
+	for d, module := dir, false; !holds(d, home); d = filepath.Dir(d) {
+		if !module && exists(filepath.Join(d, "go.mod")) {
+			found, module = d, true
 		}
 		if exists(filepath.Join(d, ".git")) {
 			return d
 		}
 	}
+	if holds(found, home) {
+		return ""
+	}
+	return found
+}
+
+// holds reports whether dir is the root, the home directory or above it.
+func holds(dir, home string) bool {
+	rel, err := filepath.Rel(dir, home)
+	return dir == "/" || home != "" && home != "/" && err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
+
+// A PrivateError says that a package is in a directory that no guest is shown.
+type PrivateError struct{ Dir string }
+
+func (e *PrivateError) Error() string {
+	return fmt.Sprintf("share %q: its module is the home directory, or holds it", e.Dir)
+}
+
+// Hint says how to go on.
+func (e *PrivateError) Hint() string {
+	return "move the module into a directory of its own, or show all of it with -mount"
+}
+
+// ExitCode is that of a usage error.
+func (e *PrivateError) ExitCode() int { return 2 }
+
+// Shared reports whether a guest will see a directory and what is in it.
+func (w Workspace) Shared(dir string) bool {
+	return slices.ContainsFunc(w.Layout().Shares, func(s guest.Share) bool { return holdsPath(s, dir) })
+}
+
+func holdsPath(s guest.Share, path string) bool {
+	rel, err := filepath.Rel(s.Path, path)
+	return err == nil && (s.Target == "" || s.Target == s.Path) && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
 func exists(path string) bool {
