@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -138,12 +139,17 @@ func (g *Guest) boot(ctx context.Context, o Options) error {
 	}
 	g.Skipped = ready.Skipped
 	if ready.Error != "" {
-		return &LostError{
-			Phase: "during setup", Cause: "the guest cannot be used: " + ready.Error, Console: g.log.Tail(),
-			Help: "the kernel must have 9p over virtio and overlayfs, built in or as modules",
-		}
+		return &LostError{Phase: "during setup", Cause: "the guest gave up", Console: append(g.log.Tail(), ready.Error), Help: setupHelp(ready.Error)}
 	}
 	return nil
+}
+
+// setupHelp is about the file systems that a kernel cannot do without here.
+func setupHelp(err string) string {
+	if strings.Contains(err, "mount 9p") || strings.Contains(err, "mount overlay") {
+		return "the kernel must have 9p over virtio and overlayfs, built in or as modules"
+	}
+	return ""
 }
 
 // await waits for a control frame.
