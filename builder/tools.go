@@ -21,7 +21,7 @@ func (e *MissingToolsError) Error() string {
 
 // Hint says how to install them.
 func (e *MissingToolsError) Hint() string {
-	return "vmtest setup -build installs them; on Debian and Ubuntu they are in: " + strings.Join(e.Packages, " ")
+	return "vmtest setup -for build installs them; on Debian and Ubuntu they are in: " + strings.Join(e.Packages, " ")
 }
 
 // A tool is a program, or with a .h at its end a header file, and the package

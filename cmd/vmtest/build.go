@@ -34,7 +34,7 @@ type buildFlags struct {
 }
 
 func (b *buildFlags) register(fs *flag.FlagSet) {
-	fs.StringVar(&b.source, "source", "", "kernel source: a `tree`, a tarball, or git:DIR[@REVISION] (default: Debian's linux-source package)")
+	fs.StringVar(&b.source, "source", "", "kernel `source`: a tree, a tarball, or git:DIR[@REVISION] (default: Debian's linux-source package)")
 	fs.StringVar(&b.output, "o", "", "OCI layout to pack into, a `directory` (default: kernels in the cache)")
 	fs.StringVar(&b.tag, "tag", "", "tag in the layout (default: the version's series, and the full version)")
 	fs.IntVar(&b.jobs, "j", 0, "compilers to run at a time (default: one a CPU)")

@@ -47,7 +47,7 @@ func (a *app) exec(ctx context.Context, args []string) error {
 	stdin := fs.Bool("stdin", false, "forward standard input; it is empty otherwise")
 	fs.StringVar(&e.dir, "dir", "", "working `directory` in the guest (default the current one)")
 	fs.StringVar(&e.console, "console", "", "keep the kernel's console in this `file`")
-	fs.DurationVar(&e.timeout, "timeout", 0, "kill the command after this `time`")
+	fs.DurationVar(&e.timeout, "timeout", 0, "give the command this `time`, then kill it and exit with 3")
 	fs.BoolVar(&e.quiet, "q", false, "say nothing but what the command says")
 	if err := parseFlags(fs, args); err != nil {
 		return err
@@ -134,6 +134,12 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 
 func (a *app) bootNote(k *kernel.Kernel, g *boot.Running) {
 	fmt.Fprintf(a.stderr, "vmtest: %s: Linux %s, %s, ready in %.1fs\n", k.Name, g.Hello.Release, g.Accel, g.Took.Seconds())
+	if g.Note != "" {
+		fmt.Fprintf(a.stderr, "vmtest: %s\n", g.Note)
+	}
+	for _, w := range g.Skipped {
+		fmt.Fprintf(a.stderr, "vmtest: the guest goes without: %s\n", w)
+	}
 }
 
 func openConsole(file string) (*console.Log, func() error, error) {

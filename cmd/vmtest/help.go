@@ -77,11 +77,14 @@ Vmtest exec exits as the command does, and with 128 and the signal's number when
 signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 "vmtest: error:" on standard error.
 `,
-	"environment": `	VMTEST_KERNEL_DEFAULT   the kernels that -kernel names by default
+	"environment": `Vmtest reads
+
+	VMTEST_KERNEL_DEFAULT   the kernels that -kernel names by default
 	VMTEST_REPOSITORY       the repository of references such as 6.12
 	VMTEST_CACHE            the cache directory (default: bpf-vmtest in XDG_CACHE_HOME)
 	VMTEST_DEBIAN_MIRROR    the mirror for debian: kernels, instead of apt's own
 	VMTEST_UBUNTU_MIRROR    the same for ubuntu:
+	XDG_CACHE_HOME          the parent of the cache directory (default: ~/.cache)
 `,
 }
 
@@ -121,12 +124,19 @@ before it runs.`,
 
 func (a *app) commandHelp(name string, fs *flag.FlagSet) {
 	fmt.Fprintf(a.stdout, "Usage: %s\n", synopses[name])
+	shown := flag.NewFlagSet("", flag.ContinueOnError)
 	any := false
-	fs.VisitAll(func(*flag.Flag) { any = true })
+	fs.VisitAll(func(f *flag.Flag) {
+		if f.Usage != unsupported {
+			shown.Var(f.Value, f.Name, f.Usage)
+			shown.Lookup(f.Name).DefValue = f.DefValue
+			any = true
+		}
+	})
 	if any {
 		fmt.Fprint(a.stdout, "\nFlags:\n\n")
-		fs.SetOutput(a.stdout)
-		fs.PrintDefaults()
+		shown.SetOutput(a.stdout)
+		shown.PrintDefaults()
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
 )
 
 // interrupts decides what a signal does: while a command runs in a guest the
@@ -21,7 +23,12 @@ type interrupts struct {
 // An interruption is the cause of a context that a signal ended.
 type interruption struct{ os.Signal }
 
-func (i interruption) Error() string { return "interrupted by " + i.String() }
+func (i interruption) Error() string {
+	if s, ok := i.Signal.(syscall.Signal); ok {
+		return "interrupted by " + runner.SignalName(s)
+	}
+	return "interrupted"
+}
 
 // ExitCode is the shell's convention.
 func (i interruption) ExitCode() int {

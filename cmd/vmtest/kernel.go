@@ -12,8 +12,9 @@ import (
 
 func (a *app) kernel(ctx context.Context, args []string) error {
 	fs := a.flagSet("kernel")
+	const want = "want build, pull or list"
 	if len(args) == 0 {
-		args = []string{""}
+		return usagef("`vmtest kernel -h` tells about them", "kernel: %s", want)
 	}
 	switch args[0] {
 	case "build":
@@ -26,7 +27,7 @@ func (a *app) kernel(ctx context.Context, args []string) error {
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
-	return usagef("want build, pull or list", "kernel: unknown subcommand %q", args[0])
+	return usagef(want, "kernel: unknown subcommand %q", args[0])
 }
 
 // pullKernels brings kernels into the cache, for a machine that will have no

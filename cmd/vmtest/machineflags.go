@@ -37,7 +37,7 @@ func (m *machineFlags) register(fs *flag.FlagSet) {
 	if kernel == "" {
 		kernel = defaultKernel
 	}
-	fs.StringVar(&m.kernel, "kernel", kernel, "`reference` of the kernel; see `vmtest help kernels`")
+	fs.StringVar(&m.kernel, "kernel", kernel, "`reference` of the kernel, see \"vmtest help kernels\"; several for vmtest test, separated by commas")
 	fs.TextVar(&m.settings.Accel, "accel", accel.Auto, "`accelerator`: auto, kvm or tcg")
 	fs.BoolVar(&m.settings.RequireKVM, "require-kvm", false, "fail where KVM does not work")
 	fs.IntVar(&m.settings.CPUs, "cpus", 2, "virtual CPUs of a machine")
@@ -48,7 +48,7 @@ func (m *machineFlags) register(fs *flag.FlagSet) {
 	fs.Var(&m.append, "append", "one more kernel `parameter`; may be repeated")
 	fs.BoolVar(&m.showCommand, "show-command", false, "print the QEMU command line")
 	fs.BoolVar(&m.showConsole, "show-console", false, "print what the kernel prints")
-	fs.BoolVar(&m.hermetic, "hermetic", false, "leave out the host's /usr and libraries")
+	fs.BoolVar(&m.hermetic, "hermetic", false, "leave out the host's /usr and libraries, and with them /bin/sh")
 	fs.Var(&m.mounts, "mount", "show the directory `HOST[:GUEST]` in the guest; may be repeated")
 	fs.Var(&m.env, "env", "set a variable, `NAME=VALUE`, or pass on NAME; may be repeated")
 }

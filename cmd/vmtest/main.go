@@ -1,6 +1,6 @@
 // Vmtest runs a repository's Go tests inside real Linux kernels.
 //
-// See `vmtest help`, or usage.go, for the manual.
+// See `vmtest help`, or help.go, for the manual.
 package main
 
 import (

@@ -81,7 +81,7 @@ func (a *app) checkBlocklist(files []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "%d entries in %d files are right\n", len(list.Entries)+len(list.Allowed), len(files))
+	_, err = fmt.Fprintf(a.stdout, "entries: %d, files: %d, errors: none\n", len(list.Entries)+len(list.Allowed), len(files))
 	return err
 }
 

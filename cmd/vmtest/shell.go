@@ -32,7 +32,7 @@ func (a *app) shell(ctx context.Context, args []string) error {
 		e.argv = fs.Args()
 	}
 	if !isTerminal(a.stdin) || !isTerminal(a.stdout) {
-		return usagef("vmtest exec -stdin runs a command without one", "shell: standard input and output must be a terminal")
+		return usagef("vmtest exec -stdin runs a command without a terminal", "shell: standard input and output must be a terminal")
 	}
 	cache, err := cacheDir()
 	if err != nil {

@@ -54,6 +54,9 @@ var (
 	}
 )
 
+// unsupported marks flags that are refused with a reason, and not in the help.
+const unsupported = "not supported"
+
 func (t *testFlags) register(fs *flag.FlagSet) {
 	t.machineFlags.register(fs)
 	for _, name := range buildBools {
@@ -90,10 +93,10 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.Var(&t.blocklists, "blocklist", "read this `file` instead of the module's .vmtest; may be repeated")
 	fs.BoolVar(&t.strict, "blocklist-strict", false, "fail when an entry matches nothing, has expired, or expects a failure that passes")
 	fs.BoolVar(&t.splats, "fail-on-splat", true, "fail when the kernel reports a fault in itself")
-	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as `vmtest setup` does")
-	fs.StringVar(&t.mode, "mode", "host", "where tests are compiled: host, or guest to run `go test` itself there")
+	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as vmtest setup does")
+	fs.StringVar(&t.mode, "mode", "host", "`place` where tests are compiled: host, or guest to run go test itself there")
 	for name, why := range refused {
-		fs.Func(name, "not supported", func(string) error {
+		fs.Func(name, unsupported, func(string) error {
 			return errors.New(orElse(why, "profiles are not brought back from a guest yet"))
 		})
 	}

@@ -120,6 +120,9 @@ func mkdir(m wire.Mkdir) error {
 	if err := os.MkdirAll(m.Path, 0o755); err != nil {
 		return err
 	}
+	if m.Mode == 0 {
+		return nil
+	}
 	return syscall.Chmod(m.Path, m.Mode) // the raw mode: sticky bits, no umask
 }
 

@@ -101,7 +101,7 @@ type Step struct {
 // Mkdir creates a directory and its parents.
 type Mkdir struct {
 	Path string
-	Mode uint32
+	Mode uint32 // 0 leaves an existing directory's
 }
 
 // Mount calls mount(2), creating the target first.

@@ -76,6 +76,16 @@ func (e *ToolchainError) Hint() string {
 	return "vmtest compiles tests with the Go toolchain in PATH; install it from go.dev/dl"
 }
 
+// A NoPackagesError says that there is nothing to test.
+type NoPackagesError struct{ Patterns []string }
+
+func (e *NoPackagesError) Error() string {
+	return fmt.Sprintf("list packages: %s matches none", strings.Join(e.Patterns, " "))
+}
+
+// ExitCode is that of a usage error.
+func (e *NoPackagesError) ExitCode() int { return 2 }
+
 // listed is what go list -json prints of a package.
 type listed struct {
 	ImportPath, Dir, Name     string
@@ -113,7 +123,7 @@ func (g Go) List(ctx context.Context, patterns []string) ([]*Package, error) {
 		packages = append(packages, p)
 	}
 	if len(packages) == 0 {
-		return nil, fmt.Errorf("list packages: %s matches no packages", strings.Join(patterns, " "))
+		return nil, &NoPackagesError{patterns}
 	}
 	return packages, nil
 }

@@ -75,7 +75,7 @@ func note(e result.Event) string {
 		s += " (" + e.Block.Issue + ")"
 	}
 	if e.Block.Where != "" {
-		s += "  " + e.Block.Where
+		s += ", at " + e.Block.Where
 	}
 	return s
 }

@@ -21,6 +21,7 @@ type Text struct {
 	packages map[[2]string]*packageText
 	troubled map[string]bool // kernels whose console is worth reading
 	streams  bool            // one kernel and one package at a time: no need to hold output back
+	noted    bool            // why there is no KVM
 	err      error
 }
 
@@ -88,6 +89,13 @@ func (t *Text) booted(e result.Event) {
 	m := e.Machine
 	t.notef("vmtest: %s: Linux %s, %s, %d CPUs, %d MiB, ready in %.1fs\n",
 		e.Kernel, m.Release, m.Accel, m.CPUs, m.MemoryMiB, m.Boot)
+	if m.Note != "" && !t.noted { // the same for every kernel
+		t.noted = true
+		t.notef("vmtest: %s\n", m.Note)
+	}
+	for _, w := range m.Without {
+		t.notef("vmtest: %s: the guest goes without: %s\n", e.Kernel, w)
+	}
 }
 
 func (t *Text) several() bool { return len(t.matrix.kernels) > 1 }

@@ -94,11 +94,14 @@ type RunInfo struct {
 
 // MachineInfo is what a kernel ran on.
 type MachineInfo struct {
-	Release   string // uname -r
-	Digest    string
-	Arch      string
-	Accel     string // kvm or tcg
-	Note      string `json:",omitempty"` // why that accelerator
+	Release string // uname -r
+	Digest  string
+	Arch    string
+	Accel   string // kvm or tcg
+	Note    string `json:",omitempty"` // why that accelerator
+	// Without is what the guest lacks because the kernel does not have it,
+	// such as a file system, as errors of mounting it.
+	Without   []string `json:",omitempty"`
 	CPUs      int
 	MemoryMiB int
 	Boot      float64 // seconds from the start of QEMU to the guest's hello

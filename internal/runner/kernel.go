@@ -77,7 +77,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 	k.splatsTold = len(k.log.Splats())
 	k.emit(result.Event{Action: result.Kernel, Machine: &result.MachineInfo{
 		Release: k.guest.Hello.Release, Digest: res.kernel.Digest, Arch: res.kernel.Arch,
-		Accel: k.guest.Accel.String(), Note: k.guest.Note,
+		Accel: k.guest.Accel.String(), Note: k.guest.Note, Without: k.guest.Skipped,
 		CPUs: k.guest.CPUs, MemoryMiB: k.guest.MemoryMiB, Boot: k.guest.Took.Round(time.Millisecond).Seconds(),
 	}})
 	version, err := kver.FromRelease(k.guest.Hello.Release)
@@ -164,7 +164,11 @@ func (k *kernelRun) lost(ctx context.Context, err error) {
 		if k.tally.started(k.name, p.ImportPath) {
 			continue
 		}
-		for _, test := range k.expected(p).tests {
+		expect := k.expected(p)
+		for _, b := range expect.blocked {
+			k.emit(b)
+		}
+		for _, test := range expect.tests {
 			k.emit(result.Event{Action: result.NotRun, Package: p.ImportPath, Test: test, Reason: e.Reason})
 		}
 		k.emit(result.Event{Action: result.NotRun, Package: p.ImportPath, Reason: e.Reason})

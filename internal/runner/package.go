@@ -83,6 +83,8 @@ type packageRun struct {
 	reported map[string]bool // top-level tests that have passed, failed or skipped
 	failed   []string
 	excused  int
+	// saidTimeout is set when the binary printed that its time was over.
+	saidTimeout bool
 }
 
 // runPackage runs a package's binary. An error means that the kernel is lost.
@@ -128,6 +130,8 @@ func (pr *packageRun) emit(e result.Event) {
 // event takes what the converter reads out of the output.
 func (pr *packageRun) event(e result.Event) {
 	switch e.Action {
+	case result.Output:
+		pr.saidTimeout = pr.saidTimeout || strings.HasPrefix(e.Output, "panic: test timed out after ")
 	case result.Fail:
 		pr.failed = append(pr.failed, e.Test)
 		if entry, ok := pr.blocked.Excused(pr.pkg.ImportPath, pr.failed)[e.Test]; ok {
@@ -257,8 +261,11 @@ func (pr *packageRun) missing() []string {
 func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 	missing := pr.missing()
 	failures := len(pr.failed) - pr.excused
+	timedOut = timedOut || exited.Code == 2 && pr.saidTimeout
 	reason := endReason(exited, pr.Flags.Timeout, timedOut)
 	switch {
+	case reason == "" && len(missing) > 0 && pr.failedFast() && failures == 0:
+		reason = "-failfast ended it after a failure that was expected"
 	case reason == "" && len(missing) > 0 && !pr.failedFast():
 		reason = fmt.Sprintf("%d of %d tests did not report", len(missing), len(pr.expect.tests))
 	case reason == "" && !pr.conv.Finished() && exited.Code == 0:
@@ -302,7 +309,7 @@ func endReason(e wire.ExitedMsg, limit time.Duration, timedOut bool) string {
 	case timedOut:
 		return (&timeoutError{limit}).Error()
 	case e.Signal != 0 && e.OOMKilled:
-		return "killed by the guest's OOM killer (-memory gives it more)"
+		return "killed by the guest's OOM killer; -memory gives it more"
 	case e.Signal != 0:
 		return "killed by " + SignalName(syscall.Signal(e.Signal))
 	case e.Code > 2: // 1 is a failed test, 2 a panic or a timeout that says so

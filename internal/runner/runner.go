@@ -25,7 +25,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/workspace"
 )
 
-// Exit codes, an API: see docs/faults.md.
+// Exit codes, an API: see docs/results.md.
 const (
 	ExitPassed = 0
 	ExitFailed = 1
@@ -136,6 +136,11 @@ func (r *Run) load(ctx context.Context) ([]*gotest.Package, error) {
 		if p.Module != "" && !seen[p.Module] {
 			seen[p.Module] = true
 			modules = append(modules, p.Module)
+		}
+	}
+	for _, p := range packages {
+		if p.Dir != "" && !r.space.Shared(p.Dir) {
+			return nil, &workspace.PrivateError{Dir: p.Dir}
 		}
 	}
 	r.list, err = r.Blocklist(modules)

@@ -100,7 +100,7 @@ func (t *tally) judge(r *Run, findings int) (code int, reason string) {
 	defer t.mu.Unlock()
 	switch {
 	case t.lost == ExitInfra:
-		return ExitInfra, "a kernel was lost"
+		return ExitInfra, "not every kernel could be run to the end"
 	case t.failed || t.lost == ExitFailed:
 		return ExitFailed, ""
 	case t.splats > 0 && r.FailOnSplat:
