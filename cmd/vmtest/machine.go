@@ -57,7 +57,7 @@ func (a *app) setup(ctx context.Context, args []string) error {
 }
 
 func groupUsage(verb string) string {
-	return "what to " + verb + ": `purposes` of run, build, bpf, arm64 or all, separated by commas"
+	return "what to " + verb + ": `purposes` of run, build, bpf, dev, arm64 or all, separated by commas"
 }
 
 func parseGroups(s string) ([]host.Group, error) {

@@ -16,13 +16,14 @@ const (
 	Run   Group = "run"   // run tests in VMs of the host's architecture
 	Build Group = "build" // build kernels
 	BPF   Group = "bpf"   // compile BPF programs from C
+	Dev   Group = "dev"   // run all of vmtest's own tests
 	ARM64 Group = "arm64" // run and build for arm64 on another architecture
 	AMD64 Group = "amd64" // run and build for amd64 on another architecture
 )
 
 // Groups lists those that mean something on this host.
 func Groups() []Group {
-	return slices.DeleteFunc([]Group{Run, Build, BPF, AMD64, ARM64}, func(g Group) bool { return string(g) == runtime.GOARCH })
+	return slices.DeleteFunc([]Group{Run, Build, BPF, Dev, AMD64, ARM64}, func(g Group) bool { return string(g) == runtime.GOARCH })
 }
 
 // ParseGroup reads a group's name. The name of the host's own architecture is

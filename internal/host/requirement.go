@@ -40,10 +40,14 @@ var programs = append(architectures(),
 	program{name: "cpio", group: Build, why: "packs the kernel's headers"},
 	program{name: "xz", group: Build, why: "unpacks kernel sources"},
 	program{name: "zstd", group: Build, why: "compresses the kernel"},
+	program{name: "lz4", group: Build, why: "compresses the kernel's image"},
 	program{name: "ccache", group: Build, why: "without it every build starts from nothing", optional: true},
 
 	program{name: "clang", group: BPF, why: "compiles BPF programs"},
 	program{name: "llvm-strip", group: BPF, why: "strips BPF objects", supply: "llvm"},
+
+	program{name: "gpg", group: Dev, why: "signs the package archives of vmtest's own tests"},
+	program{name: "gpg-agent", group: Dev, why: "gpg keeps keys with it"},
 )
 
 // architectures are the programs whose group depends on the host's own.

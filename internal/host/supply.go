@@ -37,7 +37,11 @@ var packages = map[supply]map[manager][]string{
 	"pahole":  {apt: {"dwarves"}, dnf: {"dwarves"}, pacman: {"pahole"}, zypper: {"dwarves"}, apk: {"pahole"}},
 	"libelf":  {apt: {"libelf-dev"}, dnf: {"elfutils-libelf-devel"}, pacman: {"libelf"}, zypper: {"libelf-devel"}, apk: {"elfutils-dev"}},
 	"openssl": {apt: {"libssl-dev"}, dnf: {"openssl-devel"}, pacman: {"openssl"}, zypper: {"libopenssl-devel"}, apk: {"openssl-dev"}},
+	"lz4":     same("lz4"),
 	"ccache":  same("ccache"),
+
+	"gpg":       {apt: {"gpg"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
+	"gpg-agent": {apt: {"gpg-agent"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
 
 	"clang":  same("clang"),
 	"llvm":   same("llvm"),
