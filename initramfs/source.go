@@ -64,9 +64,10 @@ func compileInit(ctx context.Context, dir, goarch string) error {
 	cmd.Dir = src
 	cmd.Env = append(os.Environ(),
 		"GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0",
-		// The user's settings are for the user's code. An empty GOFLAGS
-		// would not override what go env -w has set.
-		"GOFLAGS=-buildvcs=false", "GOWORK=off", "GOEXPERIMENT=", "GODEBUG=", "GOTOOLCHAIN=local")
+		// The user's settings are for the user's code, those of go env -w
+		// as well, which an empty variable would not override.
+		"GOENV=off", "GOFLAGS=-buildvcs=false", "GOWORK=off", "GOEXPERIMENT=", "GODEBUG=",
+		"GOAMD64=v1", "GOARM64=v8.0", "GOTOOLCHAIN=local")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build init for %s: %w\n%s", goarch, err, out)
 	}
