@@ -198,7 +198,7 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	run := runner.Run{
 		Kernels:     refs,
 		Resolver:    a.store(cache),
-		Go:          gotest.Go{Dir: dir, Env: os.Environ(), BuildFlags: t.build, TestFlags: t.compile},
+		Go:          gotest.Go{Dir: dir, Env: t.goEnviron(), BuildFlags: t.build, TestFlags: t.compile},
 		Patterns:    t.patterns,
 		Vet:         t.vet,
 		Flags:       t.Flags,
@@ -223,6 +223,16 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		return exitError(code)
 	}
 	return nil
+}
+
+// goEnviron is the go command's environment. Where the guest will have no C
+// library, what can do without one is compiled without.
+func (t *testFlags) goEnviron() []string {
+	env := os.Environ()
+	if _, set := os.LookupEnv("CGO_ENABLED"); t.hermetic && !set && !slices.Contains(t.build, "-race=true") {
+		env = append(env, "CGO_ENABLED=0")
+	}
+	return env
 }
 
 func (a *app) renderer(t *testFlags) result.Sink {
