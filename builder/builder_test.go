@@ -140,7 +140,7 @@ func TestMissingTools(t *testing.T) {
 			t.Errorf("%v does not name %s", err, tool)
 		}
 	}
-	if !strings.Contains(missing.Hint(), "vmtest setup -build") || !strings.Contains(missing.Hint(), "libelf-dev") {
+	if !strings.Contains(missing.Hint(), "vmtest setup -for build") || !strings.Contains(missing.Hint(), "libelf-dev") {
 		t.Errorf("hint = %q", missing.Hint())
 	}
 }
