@@ -1,9 +1,11 @@
 package gotest
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"sort"
+	"maps"
+	"slices"
 
 	"golang.org/x/tools/cover"
 )
@@ -64,19 +66,12 @@ func (c *Coverage) WriteTo(w io.Writer) (int64, error) {
 	if err != nil {
 		return int64(total), err
 	}
-	keys := make([]blockKey, 0, len(c.blocks))
-	for k := range c.blocks {
-		keys = append(keys, k)
-	}
-	sort.Slice(keys, func(i, j int) bool {
-		a, b := keys[i], keys[j]
-		if a.file != b.file {
-			return a.file < b.file
-		}
-		if a.startLine != b.startLine {
-			return a.startLine < b.startLine
-		}
-		return a.startCol < b.startCol
+	keys := slices.SortedFunc(maps.Keys(c.blocks), func(a, b blockKey) int {
+		return cmp.Or(
+			cmp.Compare(a.file, b.file),
+			cmp.Compare(a.startLine, b.startLine), cmp.Compare(a.startCol, b.startCol),
+			cmp.Compare(a.endLine, b.endLine), cmp.Compare(a.endCol, b.endCol),
+		)
 	})
 	for _, k := range keys {
 		b := c.blocks[k]
