@@ -58,14 +58,7 @@ func (a *app) exec(ctx context.Context, args []string) error {
 	if *stdin {
 		e.stdin = a.stdin
 	}
-	code, err := a.execOne(ctx, e)
-	if err != nil {
-		return err
-	}
-	if code != 0 {
-		return exitError(code)
-	}
-	return nil
+	return exit(a.execOne(ctx, e))
 }
 
 // execOne completes a run with what its flags leave open.

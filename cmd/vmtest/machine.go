@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 
@@ -11,20 +12,11 @@ import (
 )
 
 func (a *app) doctor(ctx context.Context, args []string) error {
-	fs := a.flagSet("doctor")
-	group := fs.String("for", "run", groupUsage("look at"))
-	if err := parseFlags(fs, args); err != nil {
-		return err
-	}
-	groups, err := parseGroups(*group)
+	p, err := a.purposes(a.flagSet("doctor"), "look at", args)
 	if err != nil {
 		return err
 	}
-	cache, err := cacheDir()
-	if err != nil {
-		return err
-	}
-	report, err := host.Doctor(ctx, host.Options{Groups: groups, CacheDir: cache})
+	report, err := host.Doctor(ctx, host.Options{Groups: p.groups, CacheDir: p.cache})
 	if err != nil {
 		return err
 	}
@@ -32,7 +24,7 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(report.Missing()) > 0 {
-		fmt.Fprintf(a.stderr, "vmtest: hint: `vmtest setup -for %s` installs what is missing\n", *group)
+		fmt.Fprintf(a.stderr, "vmtest: hint: `vmtest setup -for %s` installs what is missing\n", p.asked)
 		return exitError(runner.ExitInfra)
 	}
 	return nil
@@ -40,24 +32,32 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 
 func (a *app) setup(ctx context.Context, args []string) error {
 	fs := a.flagSet("setup")
-	group := fs.String("for", "run", groupUsage("install"))
 	dry := fs.Bool("n", false, "print the commands and run none")
-	if err := parseFlags(fs, args); err != nil {
-		return err
-	}
-	groups, err := parseGroups(*group)
+	p, err := a.purposes(fs, "install", args)
 	if err != nil {
 		return err
 	}
-	cache, err := cacheDir()
-	if err != nil {
-		return err
-	}
-	return host.Setup(ctx, host.SetupOptions{Groups: groups, CacheDir: cache, DryRun: *dry, Stdout: a.stdout})
+	return host.Setup(ctx, host.SetupOptions{Groups: p.groups, CacheDir: p.cache, DryRun: *dry, Stdout: a.stdout})
 }
 
-func groupUsage(verb string) string {
-	return "what to " + verb + ": `purposes` of run, build, bpf, dev, arm64 or all, separated by commas"
+// purposes are what a machine is looked at, or made complete, for.
+type purposes struct {
+	asked  string
+	groups []host.Group
+	cache  string
+}
+
+func (a *app) purposes(fs *flag.FlagSet, verb string, args []string) (purposes, error) {
+	var p purposes
+	fs.StringVar(&p.asked, "for", "run", "what to "+verb+": `purposes` of run, build, bpf, dev, arm64 or all, separated by commas")
+	err := parseFlags(fs, args)
+	if err == nil {
+		p.groups, err = parseGroups(p.asked)
+	}
+	if err == nil {
+		p.cache, err = cacheDir()
+	}
+	return p, err
 }
 
 func parseGroups(s string) ([]host.Group, error) {

@@ -55,6 +55,14 @@ type exitError int
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 func (e exitError) ExitCode() int { return int(e) }
 
+// exit makes a command's exit code an error, if it is one.
+func exit(code int, err error) error {
+	if err == nil && code != 0 {
+		err = exitError(code)
+	}
+	return err
+}
+
 // A usageError is the user's to mend.
 type usageError struct{ msg, hint string }
 

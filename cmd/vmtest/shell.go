@@ -47,14 +47,7 @@ func (a *app) shell(ctx context.Context, args []string) error {
 		return err
 	}
 	e.terminal = a.terminal
-	code, err := a.execOne(ctx, e)
-	if err != nil {
-		return err
-	}
-	if code != 0 {
-		return exitError(code)
-	}
-	return nil
+	return exit(a.execOne(ctx, e))
 }
 
 // toolbox writes the archive with u-root's commands to a file in dir.

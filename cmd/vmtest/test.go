@@ -215,14 +215,7 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Strict:      t.strict,
 		Progress:    a.progress,
 	}
-	code, err := run.Do(ctx)
-	if err != nil {
-		return err
-	}
-	if code != 0 {
-		return exitError(code)
-	}
-	return nil
+	return exit(run.Do(ctx))
 }
 
 // goEnviron is the go command's environment. Where the guest will have no C
@@ -306,10 +299,7 @@ func (a *app) testInGuest(ctx context.Context, t *testFlags, cache string) error
 		}
 		worst = max(worst, min(code, runner.ExitFailed))
 	}
-	if worst != 0 {
-		return exitError(worst)
-	}
-	return nil
+	return exit(worst, nil)
 }
 
 // flagSet makes a command's flags, with its page of the manual as help.
