@@ -144,17 +144,3 @@ func (m Machine) qemu(a accel.Accel, initrd string) *machine.Machine {
 		Extra:     m.ExtraQEMU,
 	}
 }
-
-// TempDir makes a private directory below the cache, whose size is known to
-// fit what runs need, unlike /tmp's.
-func TempDir(cacheDir string) (dir string, remove func(), err error) {
-	parent := filepath.Join(cacheDir, "tmp")
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", nil, fmt.Errorf("make a working directory: %w", err)
-	}
-	dir, err = os.MkdirTemp(parent, "run-")
-	if err != nil {
-		return "", nil, fmt.Errorf("make a working directory: %w", err)
-	}
-	return dir, func() { os.RemoveAll(dir) }, nil
-}
