@@ -152,7 +152,7 @@ func (pr *packageRun) profile() string {
 	if !pr.Flags.Cover {
 		return ""
 	}
-	return "/run/vmtest/" + fileName(pr.pkg.ImportPath) + ".cov"
+	return "/run/vmtest/" + filepath.Dir(pr.pkg.binary) + ".cov"
 }
 
 // exec runs the binary until it ends or its time is over.

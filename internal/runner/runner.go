@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -223,7 +224,7 @@ func (r *Run) compile(ctx context.Context, packages []*gotest.Package) error {
 			continue
 		}
 		group.Go(func() error {
-			binary := binaryName(p.ImportPath)
+			binary := binaryName(i, p.ImportPath)
 			out, ok, err := r.Go.Compile(gctx, p, filepath.Join(r.bins, binary))
 			if err != nil {
 				return err
@@ -270,9 +271,9 @@ func orElse(s, otherwise string) string {
 	return s
 }
 
-// binaryName is unique for an import path, and reads like go test's.
-func binaryName(importPath string) string {
-	return filepath.Join(strings.ReplaceAll(importPath, "/", "_"), filepath.Base(importPath)+".test")
+// binaryName reads like go test's. Only the number tells m/a_b from m/a/b.
+func binaryName(n int, importPath string) string {
+	return filepath.Join(strconv.Itoa(n), filepath.Base(importPath)+".test")
 }
 
 // buildFailed reports a package as go test -json does; it fails once, for all
