@@ -38,7 +38,7 @@ func requiredTools(goarch string) []tool {
 	}
 	tools := []tool{
 		{"make", "make"}, {"gcc", "gcc"}, {prefix + "gcc", gcc}, {prefix + "ld", binutils}, {prefix + "strip", binutils},
-		{"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"}, {"perl", "perl"}, {"pahole", "pahole"}, {"ccache", "ccache"},
+		{"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"}, {"perl", "perl"}, {"python3", "python3"}, {"pahole", "pahole"}, {"ccache", "ccache"},
 		{"tar", "tar"}, {"xz", "xz-utils"}, {"depmod", "kmod"},
 		{"gelf.h", "libelf-dev"}, // objtool and resolve_btfids link with libelf
 		{"openssl/evp.h", "libssl-dev"},

@@ -40,6 +40,8 @@ var programs = append(architectures(),
 	program{name: "cpio", group: Build, why: "packs the kernel's headers"},
 	program{name: "xz", group: Build, why: "unpacks kernel sources"},
 	program{name: "zstd", group: Build, why: "compresses the kernel"},
+	program{name: "perl", group: Build, why: "the kernel's build calls it"},
+	program{name: "python3", group: Build, why: "writes the declarations of BPF's helpers"},
 	program{name: "lz4", group: Build, why: "compresses the kernel's image"},
 	program{name: "ccache", group: Build, why: "without it every build starts from nothing", optional: true},
 

@@ -38,6 +38,8 @@ var packages = map[supply]map[manager][]string{
 	"libelf":  {apt: {"libelf-dev"}, dnf: {"elfutils-libelf-devel"}, pacman: {"libelf"}, zypper: {"libelf-devel"}, apk: {"elfutils-dev"}},
 	"openssl": {apt: {"libssl-dev"}, dnf: {"openssl-devel"}, pacman: {"openssl"}, zypper: {"libopenssl-devel"}, apk: {"openssl-dev"}},
 	"lz4":     same("lz4"),
+	"perl":    same("perl"),
+	"python3": {apt: {"python3"}, dnf: {"python3"}, pacman: {"python"}, zypper: {"python3"}, apk: {"python3"}},
 	"ccache":  same("ccache"),
 
 	"gpg":       {apt: {"gpg"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
