@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed are the packages of this module that each package may import. Imports
+// go one way, from cmd down to packages that import none of ours. Whoever adds
+// an arrow here changes the design; see docs/design.md.
+var allowed = map[string]string{
+	"cmd/vmtest": "builder initramfs initramfs/toolbox initramfs/wire internal/accel internal/artifact internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelref internal/kver internal/record internal/report internal/result internal/runner internal/store internal/workspace kconfig",
+
+	"internal/runner":    "initramfs/wire internal/accel internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/result internal/workspace",
+	"internal/boot":      "initramfs internal/accel internal/console internal/guest internal/kernel internal/machine",
+	"internal/workspace": "internal/gotest internal/guest",
+	"internal/guest":     "initramfs/wire internal/console internal/machine",
+	"internal/machine":   "initramfs/wire",
+	"internal/store":     "internal/artifact internal/distro internal/kernel internal/kernelref internal/kver",
+	"internal/distro":    "internal/kver",
+	"internal/artifact":  "internal/kver",
+	"internal/blocklist": "internal/kver",
+	"internal/kernelref": "internal/kver",
+	"internal/gotest":    "internal/result",
+	"internal/report":    "internal/result",
+	"internal/host":      "internal/accel",
+	"internal/fakeqemu":  "initramfs/wire",
+	"builder":            "internal/distro internal/kver kconfig",
+	"kconfig":            "internal/kver",
+	"kconfig/gensymbols": "kconfig",
+	"initramfs/init":     "initramfs/wire",
+
+	"initramfs": "", "initramfs/toolbox": "", "initramfs/wire": "",
+	"internal/accel": "", "internal/console": "", "internal/kernel": "", "internal/kver": "", "internal/record": "", "internal/result": "",
+}
+
+// standardOnly travel into guests as source, or are what everything rests on.
+var standardOnly = []string{
+	"initramfs/init", "initramfs/wire", "internal/console", "internal/guest", "internal/kernel", "internal/kver",
+	"internal/machine", "internal/record", "internal/result", "internal/workspace",
+}
+
+const module = "github.com/bpf-vmtest/bpf-vmtest/"
+
+func TestImports(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name, ok := strings.CutPrefix(p.ImportPath, module)
+		if !ok || strings.HasPrefix(name, "examples/") { // a module of its own
+			continue
+		}
+		seen[name] = true
+		checkImports(t, name, p.Imports)
+	}
+	for name := range allowed {
+		if !seen[name] {
+			t.Errorf("%s is listed and does not exist", name)
+		}
+	}
+}
+
+func checkImports(t *testing.T, name string, imports []string) {
+	t.Helper()
+	list, ok := allowed[name]
+	if !ok {
+		t.Errorf("%s is not listed: say what it may import", name)
+		return
+	}
+	may := strings.Fields(list)
+	for _, path := range imports {
+		own, isOwn := strings.CutPrefix(path, module)
+		switch {
+		case isOwn && !slices.Contains(may, own):
+			t.Errorf("%s may not import %s", name, own)
+		case !isOwn && strings.Contains(path, ".") && slices.Contains(standardOnly, name):
+			t.Errorf("%s may import the standard library only, not %s", name, path)
+		}
+	}
+}
