@@ -17,6 +17,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/console"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/host"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
@@ -84,6 +85,9 @@ func (a *app) execOne(ctx context.Context, e execRun) (int, error) {
 // execOn boots the kernel, runs the command and returns its exit code, 128 and
 // the signal's number when a signal ended it.
 func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
+	if _, err := host.QEMU(ctx, e.settings.QEMU); err != nil {
+		return 0, err
+	}
 	space, err := e.workspace(ctx)
 	if err != nil {
 		return 0, err

@@ -190,6 +190,10 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	if err != nil {
 		return err
 	}
+	qemu, err := host.QEMU(ctx, t.settings.QEMU)
+	if err != nil {
+		return err
+	}
 	rec, err := record.Create(cache, dir)
 	if err != nil {
 		return err
@@ -209,7 +213,7 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Env:         t.environment(),
 		Parallel:    t.parallel,
 		Dir:         rec.Dir,
-		Info:        result.RunInfo{Version: version(), Args: args},
+		Info:        result.RunInfo{Version: version(), QEMU: qemu.String(), Args: args},
 		Sink:        sinks{result.Encode(rec), a.renderer(t)},
 		FailOnSplat: t.splats,
 		Strict:      t.strict,

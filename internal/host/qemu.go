@@ -1,0 +1,43 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"runtime"
+)
+
+// A QEMUError says that a QEMU cannot be used.
+type QEMUError struct{ Binary, Problem string }
+
+func (e *QEMUError) Error() string { return fmt.Sprintf("find %s: %s", e.Binary, e.Problem) }
+
+// Hint says what to do.
+func (e *QEMUError) Hint() string {
+	return "`vmtest setup` installs it; -qemu names another binary"
+}
+
+// QEMU returns the version of the QEMU that would run guests of this host's
+// architecture: of binary, or the one in PATH. The error is a [*QEMUError] when
+// there is none or it is too old. A version that cannot be read is nil.
+func QEMU(ctx context.Context, binary string) (Version, error) {
+	if binary == "" {
+		binary = map[string]string{"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}[runtime.GOARCH]
+	}
+	path, err := exec.LookPath(binary)
+	if err != nil {
+		return nil, &QEMUError{binary, "not found"}
+	}
+	out, err := output(ctx, path, "--version")
+	if err != nil {
+		return nil, ctx.Err()
+	}
+	v, err := ParseQEMUVersion(out)
+	if err != nil {
+		return nil, nil // a wrapper or a development build: let it try
+	}
+	if v.Compare(leastQEMU) < 0 {
+		return nil, &QEMUError{binary, fmt.Sprintf("version %s is too old, %s or later is needed", v, leastQEMU)}
+	}
+	return v, nil
+}
