@@ -164,6 +164,6 @@ func Decode(r io.Reader, sink Sink) error {
 
 // Seconds is d as an event's Elapsed.
 func Seconds(d time.Duration) *float64 {
-	s := d.Round(time.Millisecond).Seconds()
+	s := float64(d.Round(time.Millisecond)/time.Millisecond) / 1000 // Duration.Seconds gives 1.2349999999999999
 	return &s
 }
