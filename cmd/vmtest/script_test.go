@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 
@@ -12,7 +11,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,12 +34,16 @@ func TestMain(m *testing.M) {
 // guest's commands on this machine.
 func TestScript(t *testing.T) {
 	goEnv := goEnvironment(t)
+	init, err := initramfs.BuildInit(t.Context(), t.TempDir(), "amd64") // once for all scripts
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		ContinueOnError:    true,
-		Setup:              func(env *testscript.Env) error { return setupScript(env, goEnv) },
+		Setup:              func(env *testscript.Env) error { return setupScript(env, goEnv, init) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"kernel":  cmdKernel,
 			"exits":   cmdExits,
@@ -69,13 +71,9 @@ func goEnvironment(t *testing.T) []string {
 }
 
 // setupScript gives a script a kernel, ./linux-6.12, and a cache of its own.
-func setupScript(env *testscript.Env, goEnv []string) error {
+func setupScript(env *testscript.Env, goEnv []string, init string) error {
 	cache := filepath.Join(env.WorkDir, ".cache", "bpf-vmtest")
 	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return err
-	}
-	init, err := builtInit()
-	if err != nil {
 		return err
 	}
 	if err := os.Symlink(filepath.Dir(init), filepath.Join(cache, "init")); err != nil {
@@ -88,15 +86,6 @@ func setupScript(env *testscript.Env, goEnv []string) error {
 	env.Defer(func() { checkClean(env, cache) })
 	return fakeqemu.Kernel{Release: "6.12.1"}.WriteFile(filepath.Join(env.WorkDir, "linux-6.12"))
 }
-
-// builtInit compiles the guest's init once for all scripts.
-var builtInit = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "vmtest-init-")
-	if err != nil {
-		return "", err
-	}
-	return initramfs.BuildInit(context.Background(), dir, "amd64")
-})
 
 // checkClean fails a script that left a machine or a temporary file behind.
 func checkClean(env *testscript.Env, cache string) {
@@ -189,6 +178,7 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 var (
 	seconds   = regexp.MustCompile(`\d+\.\d+s\b`)
 	elapsed   = regexp.MustCompile(`"(Elapsed|Boot|Time)":("[^"]*"|[0-9.]+)`)
+	goVersion = regexp.MustCompile(`"Go":"go[^"]*"`)
 	timestamp = regexp.MustCompile(`\[ *\d+\.\d{6}\]`)
 	logFile   = regexp.MustCompile(`\S*/(console-\S*\.log)`)
 )
@@ -202,6 +192,7 @@ func cmdScrub(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.ReadFile(args[0])
 	s = seconds.ReplaceAllString(s, "0.00s")
 	s = elapsed.ReplaceAllString(s, `"$1":0`)
+	s = goVersion.ReplaceAllString(s, `"Go":"go0"`)
 	s = timestamp.ReplaceAllString(s, "[    0.000000]")
 	s = logFile.ReplaceAllString(s, "…/$1")
 	s = strings.ReplaceAll(s, ts.Getenv("WORK"), "$$WORK")
