@@ -62,29 +62,34 @@ func (c *commands) start(id uint32, m wire.StartMsg) {
 			return
 		}
 	}
-	started := make(chan error)
+	started, registered := make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // Pdeathsig is about the thread
 		err := cmd.Start()
 		started <- err
-		if err == nil {
+		if <-registered; err == nil {
 			c.wait(id, proc)
 		}
 	}()
+	err = <-started
+	defer close(registered)
+	if err != nil {
+		fail(&os.PathError{Op: "start", Path: m.Args[0], Err: errors.Unwrap(err)})
+		return
+	}
+	c.register(id, proc)
+	if m.Stdin {
+		go c.feed(id, proc)
+	}
+}
+
+func (c *commands) register(id uint32, proc *command) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.byID == nil {
 		c.byID = map[uint32]*command{}
 	}
 	c.byID[id] = proc
-	c.mu.Unlock()
-	if err := <-started; err != nil {
-		c.forget(id)
-		fail(&os.PathError{Op: "start", Path: m.Args[0], Err: errors.Unwrap(err)})
-		return
-	}
-	if m.Stdin {
-		go c.feed(id, proc)
-	}
 }
 
 func lookPath(m wire.StartMsg) (string, error) {
@@ -175,8 +180,6 @@ func (c *commands) killAll() {
 	defer c.mu.Unlock()
 	c.down = true
 	for _, proc := range c.byID {
-		if proc.cmd.Process != nil {
-			_ = syscall.Kill(-proc.cmd.Process.Pid, syscall.SIGKILL)
-		}
+		_ = syscall.Kill(-proc.cmd.Process.Pid, syscall.SIGKILL)
 	}
 }
