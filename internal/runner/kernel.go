@@ -24,6 +24,7 @@ import (
 type kernelRun struct {
 	*Run
 	name    string
+	file    string // the name, in the names of files
 	guest   *boot.Running
 	log     *console.Log
 	blocked *blocklist.Set
@@ -38,7 +39,7 @@ type kernelRun struct {
 // in the stream afterwards.
 func (r *Run) runKernel(ctx context.Context, res *resolution) {
 	start := time.Now()
-	k := &kernelRun{Run: r, name: res.ref.String()}
+	k := &kernelRun{Run: r, name: res.ref.String(), file: res.file}
 	err := res.err
 	if err == nil {
 		err = k.run(ctx, res)
@@ -56,11 +57,11 @@ func (k *kernelRun) emit(e result.Event) {
 }
 
 func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
-	dir := filepath.Join(k.work, fileName(k.name))
+	dir := filepath.Join(k.work, k.file)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	k.console = filepath.Join(k.Dir, "console-"+fileName(k.name)+".log")
+	k.console = filepath.Join(k.Dir, "console-"+k.file+".log")
 	f, err := os.Create(k.console)
 	if err != nil {
 		return fmt.Errorf("keep the console: %w", err)

@@ -346,7 +346,7 @@ func (pr *packageRun) fetchProfile(ctx context.Context) error {
 	if profile == "" {
 		return nil
 	}
-	err := pr.guest.Fetch(ctx, profile, filepath.Join(pr.work, fileName(pr.name)))
+	err := pr.guest.Fetch(ctx, profile, filepath.Join(pr.work, pr.file))
 	if err != nil && strings.Contains(err.Error(), "no such file") {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -176,6 +177,7 @@ func (r *Run) emit(e result.Event) {
 // resolution is a kernel being resolved while the tests compile.
 type resolution struct {
 	ref    kernelref.Ref
+	file   string // its name in the names of files
 	done   chan struct{}
 	kernel *kernel.Kernel
 	err    error
@@ -192,7 +194,11 @@ func (rs resolutions) wait() {
 func (r *Run) resolveAll(ctx context.Context) resolutions {
 	all := make(resolutions, len(r.Kernels))
 	for i, ref := range r.Kernels {
-		all[i] = &resolution{ref: ref, done: make(chan struct{})}
+		all[i] = &resolution{ref: ref, file: fileName(ref.String()), done: make(chan struct{})}
+		// Two names may differ in nothing that a file's name can hold.
+		if slices.ContainsFunc(all[:i], func(k *resolution) bool { return k.file == all[i].file }) {
+			all[i].file += "-" + strconv.Itoa(i+1)
+		}
 	}
 	go func() { // one after the other: they share a network and a cache
 		for _, k := range all {
