@@ -31,6 +31,7 @@ type packageText struct {
 	output       []result.Event
 	failed       map[string]bool
 	coverage     string
+	notRun       []string // tests
 }
 
 // Event takes the next event of the stream.
@@ -54,6 +55,8 @@ func (t *Text) Event(e result.Event) error {
 		} else {
 			t.endPackage(e)
 		}
+	case result.NotRun:
+		t.notRun(e)
 	case result.Splat:
 		t.trouble(e, "the kernel reported a fault: "+e.Reason)
 	case result.Lost:
@@ -139,6 +142,33 @@ func (t *Text) test(e result.Event) {
 	}
 }
 
+// notRun gathers the tests that did not run; a package that did not run at all
+// has no other end.
+func (t *Text) notRun(e result.Event) {
+	p := t.pkg(e)
+	if e.Test != "" {
+		p.notRun = append(p.notRun, e.Test)
+		return
+	}
+	delete(t.packages, [2]string{e.Kernel, e.Package})
+	p.printNotRun(t)
+	t.printf("FAIL\t%s [not run]\n", t.name(e))
+}
+
+func (p *packageText) printNotRun(t *Text) {
+	if len(p.notRun) > 0 {
+		t.printf("not run: %s\n", strings.Join(p.notRun, ", "))
+	}
+}
+
+// name is what a package is called on its line.
+func (t *Text) name(e result.Event) string {
+	if t.several() && e.Kernel != "" {
+		return e.Kernel + "\t" + e.Package
+	}
+	return e.Package
+}
+
 // endPackage prints a package's line, and what it printed when it failed.
 func (t *Text) endPackage(e result.Event) {
 	p := t.pkg(e)
@@ -150,13 +180,11 @@ func (t *Text) endPackage(e result.Event) {
 	if !t.streams {
 		t.held(p, e.Action == result.Fail)
 	}
+	p.printNotRun(t)
 	if e.Reason != "" {
 		t.printf("%s: %s\n", e.Package, e.Reason)
 	}
-	name := e.Package
-	if t.several() && e.Kernel != "" {
-		name = e.Kernel + "\t" + name
-	}
+	name := t.name(e)
 	switch {
 	case e.Action == result.Fail:
 		t.printf("FAIL\t%s\t%.3fs\n", name, seconds(e))
