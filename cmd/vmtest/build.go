@@ -153,11 +153,9 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, r *builder.Result
 	if b.tag == "" {
 		tags = []string{r.Version.Series().String(), r.Version.String()}
 	}
-	var digest string
-	for _, tag := range tags {
-		if digest, err = artifact.Pack(ctx, parts, layout, tag); err != nil {
-			return err
-		}
+	digest, err := artifact.Pack(ctx, parts, layout, tags...)
+	if err != nil {
+		return err
 	}
 	ref := "oci:" + layout + ":" + tags[0]
 	if !b.noBoot {

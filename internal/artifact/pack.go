@@ -20,12 +20,12 @@ import (
 )
 
 // Pack writes the kernel into the OCI layout in a directory, which is made if
-// it is not there, and gives it the tag, which may be empty. The layout may
-// hold other kernels; one of the same tag and architecture loses the tag. The
+// it is not there, and gives it the tags. The layout may hold other kernels;
+// one of the same architecture loses the tags that it has in common. The
 // same parts always give the same digest, "sha256:…", of the manifest.
 //
 // Several processes may pack into one layout at once.
-func Pack(ctx context.Context, parts Parts, layoutDir, tag string) (digest string, err error) {
+func Pack(ctx context.Context, parts Parts, layoutDir string, tags ...string) (digest string, err error) {
 	if err := parts.check(); err != nil {
 		return "", fmt.Errorf("pack kernel %q: %w", parts.Release, err)
 	}
@@ -35,8 +35,11 @@ func Pack(ctx context.Context, parts Parts, layoutDir, tag string) (digest strin
 	}
 	defer unlock()
 	manifest, err := pack(ctx, parts, l)
-	if err == nil {
-		err = l.tag(manifest, tag)
+	if len(tags) == 0 {
+		tags = []string{""} // listed by its digest alone
+	}
+	for i := 0; err == nil && i < len(tags); i++ {
+		err = l.tag(manifest, tags[i])
 	}
 	if err != nil {
 		return "", fmt.Errorf("pack kernel %q into %q: %w", parts.Release, layoutDir, err)

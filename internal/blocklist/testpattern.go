@@ -40,11 +40,6 @@ func parseTestPattern(s string) (testPattern, error) {
 	return p, nil
 }
 
-// literal reports whether the pattern's element i matches one name only.
-func (p testPattern) literal(i int) (name string, ok bool) {
-	return literalOf(p.elem[i].String())
-}
-
 // match reports whether the pattern names test or a test above it.
 func (p testPattern) match(test string) bool {
 	names := strings.Split(test, "/")

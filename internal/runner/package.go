@@ -263,6 +263,7 @@ func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 	failures := len(pr.failed) - pr.excused
 	timedOut = timedOut || exited.Code == 2 && pr.saidTimeout
 	reason := endReason(exited, pr.Flags.Timeout, timedOut)
+	why := reason // for the tests that were running
 	switch {
 	case reason == "" && len(missing) > 0 && pr.failedFast() && failures == 0:
 		reason = "-failfast ended it after a failure that was expected"
@@ -272,7 +273,6 @@ func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 		reason = "the binary ended with status 0 and without saying PASS"
 	}
 	// What ended the binary before its time is what its running test did.
-	why := endReason(exited, pr.Flags.Timeout, timedOut)
 	if why == "" {
 		why = fmt.Sprintf("the binary ended with status %d while it was running", exited.Code)
 	}

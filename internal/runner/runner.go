@@ -140,10 +140,8 @@ func (r *Run) load(ctx context.Context) ([]*gotest.Package, error) {
 			modules = append(modules, p.Module)
 		}
 	}
-	for _, p := range packages {
-		if p.Dir != "" && !r.space.Shared(p.Dir) {
-			return nil, &workspace.PrivateError{Dir: p.Dir}
-		}
+	if err := r.space.CheckShared(); err != nil {
+		return nil, err
 	}
 	r.list, err = r.Blocklist(modules)
 	return packages, err

@@ -90,9 +90,16 @@ func (e *PrivateError) Hint() string {
 // ExitCode is that of a usage error.
 func (e *PrivateError) ExitCode() int { return 2 }
 
-// Shared reports whether a guest will see a directory and what is in it.
-func (w Workspace) Shared(dir string) bool {
-	return slices.ContainsFunc(w.Layout().Shares, func(s guest.Share) bool { return holdsPath(s, dir) })
+// CheckShared makes sure that a guest will see each of the directories and what
+// is in it. The error is a *PrivateError.
+func (w Workspace) CheckShared() error {
+	shares := w.Layout().Shares
+	for _, dir := range w.Dirs {
+		if !slices.ContainsFunc(shares, func(s guest.Share) bool { return holdsPath(s, dir) }) {
+			return &PrivateError{Dir: dir}
+		}
+	}
+	return nil
 }
 
 func holdsPath(s guest.Share, path string) bool {
