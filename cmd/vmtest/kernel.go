@@ -10,21 +10,28 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 )
 
+// kernelCommands are the subcommands of vmtest kernel.
+func kernelCommands() []command {
+	return []command{
+		{"build", "build a kernel into an OCI layout", (*app).buildKernel},
+		{"pull", "bring kernels into the cache", (*app).pullKernels},
+		{"list", "list the kernels in an OCI layout", (*app).listKernels},
+	}
+}
+
 func (a *app) kernel(ctx context.Context, args []string) error {
-	fs := a.flagSet("kernel")
-	const want = "want build, pull or list"
+	var names []string
+	for _, c := range kernelCommands() {
+		if len(args) > 0 && c.name == args[0] {
+			return c.run(a, ctx, args[1:])
+		}
+		names = append(names, c.name)
+	}
+	want := "want one of " + strings.Join(names, ", ")
 	if len(args) == 0 {
 		return usagef("`vmtest kernel -h` tells about them", "kernel: %s", want)
 	}
-	switch args[0] {
-	case "build":
-		return a.buildKernel(ctx, args[1:])
-	case "pull":
-		return a.pullKernels(ctx, args[1:])
-	case "list":
-		return a.listKernels(args[1:])
-	}
-	if err := parseFlags(fs, args); err != nil {
+	if err := parseFlags(a.flagSet("kernel"), args); err != nil {
 		return err
 	}
 	return usagef(want, "kernel: unknown subcommand %q", args[0])
@@ -52,7 +59,7 @@ func (a *app) pullKernels(ctx context.Context, args []string) error {
 	return nil
 }
 
-func (a *app) listKernels(args []string) error {
+func (a *app) listKernels(_ context.Context, args []string) error {
 	if len(args) != 1 {
 		return usagef("vmtest kernel list DIR", "kernel list: want the directory of an OCI layout")
 	}

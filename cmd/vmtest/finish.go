@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/builder"
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/toolbox"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+)
+
+// finishKernel adds the initramfs, packs the parts, boots what was packed and
+// prints its digest.
+func (a *app) finishKernel(ctx context.Context, b *buildFlags, r *builder.Result, cache string) error {
+	work, remove, err := boot.TempDir(cache)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	initramfs := filepath.Join(work, "initramfs.cpio")
+	if err := a.writeToolbox(ctx, cache, initramfs, (*toolbox.Toolbox).WriteArchive); err != nil {
+		return err
+	}
+	parts := artifact.Parts{
+		Release: r.Release, Arch: r.Arch,
+		Kernel: r.Image, VMLinux: r.Vmlinux, Config: r.Config, SystemMap: r.SystemMap,
+		BTF: r.BTF, Initramfs: initramfs, Modules: r.ModulesDir,
+		Annotations: annotations(r),
+	}
+	layout := orElse(b.output, filepath.Join(cache, "layout"))
+	tags := []string{b.tag}
+	if b.tag == "" {
+		tags = []string{r.Version.Series().String(), r.Version.String()}
+	}
+	digest, err := artifact.Pack(ctx, parts, layout, tags...)
+	if err != nil {
+		return err
+	}
+	ref := "oci:" + layout + ":" + tags[0]
+	if !b.noBoot {
+		if err := a.tryKernel(ctx, b, ref, cache, work); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(a.stderr, "vmtest: %s\n", sizes(parts))
+	fmt.Fprintf(a.stdout, "%s@%s\n", ref, digest)
+	return nil
+}
+
+func annotations(r *builder.Result) map[string]string {
+	return map[string]string{
+		"io.bpf-vmtest.source":        r.BuildInfo.Source,
+		"io.bpf-vmtest.source.digest": r.BuildInfo.SourceDigest,
+		"io.bpf-vmtest.fragments":     strings.Join(r.BuildInfo.Fragments, ","),
+		"io.bpf-vmtest.compiler":      r.BuildInfo.Compiler,
+		"io.bpf-vmtest.pahole":        r.BuildInfo.Pahole,
+	}
+}
+
+// tryKernel boots an artifact as a run would and shows its name.
+func (a *app) tryKernel(ctx context.Context, b *buildFlags, ref, cache, work string) error {
+	parsed, err := kernelref.Parse(ref, "")
+	if err != nil {
+		return err
+	}
+	b.settings.CPUs, b.settings.MemoryMiB = 2, 1024
+	e := execRun{
+		machineFlags: &machineFlags{settings: b.settings, hermetic: true},
+		ref:          parsed, cache: cache, dir: "/", argv: []string{"/bbin/uname", "-a"},
+	}
+	if e.base, err = a.toolbox(ctx, cache, work); err != nil {
+		return err
+	}
+	code, err := a.execOn(ctx, e)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("boot %s: the test command ended with status %d", ref, code)
+	}
+	return err
+}
+
+func sizes(p artifact.Parts) string {
+	var b strings.Builder
+	for _, part := range []struct{ name, path string }{
+		{"bzImage", p.Kernel}, {"vmlinux", p.VMLinux}, {"initramfs", p.Initramfs}, {"BTF", p.BTF},
+	} {
+		if info, err := os.Stat(part.path); err == nil {
+			fmt.Fprintf(&b, "%s %.1f MiB, ", part.name, float64(info.Size())/(1<<20))
+		}
+	}
+	return strings.TrimSuffix(b.String(), ", ")
+}

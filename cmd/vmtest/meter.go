@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/bpf-vmtest/bpf-vmtest/builder"
+)
+
+// A meter shows how far a build has come: a bar on a terminal, a line a phase
+// elsewhere.
+type meter struct {
+	w     io.Writer
+	phase string
+	bar   *progressbar.ProgressBar
+	shown time.Time
+}
+
+func newMeter(w io.Writer) *meter { return &meter{w: w} }
+
+func (m *meter) progress(p builder.Progress) {
+	if p.Phase != m.phase {
+		m.finish()
+		m.phase = p.Phase
+		if isTerminal(m.w) {
+			m.bar = progressbar.NewOptions64(max(p.Total, -1),
+				progressbar.OptionSetWriter(m.w), progressbar.OptionSetDescription(p.Phase),
+				progressbar.OptionShowBytes(p.Unit == "bytes"), progressbar.OptionShowCount(),
+				progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		} else {
+			fmt.Fprintf(m.w, "vmtest: %s\n", p.Phase)
+		}
+		m.shown = time.Now()
+	}
+	switch {
+	case m.bar != nil:
+		if p.Total > 0 {
+			m.bar.ChangeMax64(max(p.Total, p.Done))
+		}
+		_ = m.bar.Set64(p.Done)
+	case p.Unit == "objects" && time.Since(m.shown) > 30*time.Second:
+		m.shown = time.Now()
+		fmt.Fprintf(m.w, "vmtest: %s: %d of about %d objects\n", p.Phase, p.Done, p.Total)
+	}
+}
+
+func (m *meter) finish() {
+	if m.bar != nil {
+		_ = m.bar.Finish()
+		m.bar = nil
+	}
+}
