@@ -35,7 +35,15 @@ func (b *buildFlags) register(fs *flag.FlagSet) {
 	fs.BoolVar(&b.verbose, "v", false, "show what make prints")
 }
 
-// buildKernel builds, packs and boots a kernel.
+// A finishedKernel is one that vmtest kernel build has packed and booted.
+type finishedKernel struct {
+	*builder.Result
+	ref    string // oci:DIR:TAG
+	digest string // of the manifest: sha256:…
+	took   time.Duration
+}
+
+// buildKernel builds the kernel that was asked for and prints its digest.
 func (a *app) buildKernel(ctx context.Context, args []string) error {
 	var b buildFlags
 	fs := a.flagSet("kernel")
@@ -52,23 +60,36 @@ func (a *app) buildKernel(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	meter := newMeter(a.stderr)
-	options.Progress = meter.progress
-	if b.verbose {
-		options.Log = a.stderr
-	}
-	start := time.Now()
-	r, err := builder.Build(ctx, options)
-	meter.finish()
+	k, err := a.buildOne(ctx, &b, options)
 	if err != nil {
 		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s@%s\n", k.ref, k.digest)
+	return err
+}
+
+// buildOne builds, packs and boots one kernel.
+func (a *app) buildOne(ctx context.Context, b *buildFlags, o builder.Options) (*finishedKernel, error) {
+	start := time.Now()
+	meter := newMeter(a.stderr)
+	o.Progress = meter.progress
+	if b.verbose {
+		o.Log = a.stderr
+	}
+	r, err := builder.Build(ctx, o)
+	meter.finish()
+	if err != nil {
+		return nil, err
 	}
 	how := fmt.Sprintf("built in %.0fs", time.Since(start).Seconds())
 	if r.Cached {
 		how = "found in the cache"
 	}
 	fmt.Fprintf(a.stderr, "vmtest: Linux %s %s, %d objects; the log is %s\n", r.Release, how, r.BuildInfo.Objects, r.Log)
-	return a.finishKernel(ctx, &b, r, cache)
+	k := &finishedKernel{Result: r}
+	err = a.finishKernel(ctx, b, k, o.Dir)
+	k.took = time.Since(start)
+	return k, err
 }
 
 // options reads the arguments: a version, or a source that has one.

@@ -14,9 +14,9 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 )
 
-// finishKernel adds the initramfs, packs the parts, boots what was packed and
-// prints its digest.
-func (a *app) finishKernel(ctx context.Context, b *buildFlags, r *builder.Result, cache string) error {
+// finishKernel adds the initramfs, packs the parts and boots what was packed.
+func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel, cache string) error {
+	r := k.Result
 	work, remove, err := boot.TempDir(cache)
 	if err != nil {
 		return err
@@ -37,18 +37,16 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, r *builder.Result
 	if b.tag == "" {
 		tags = []string{r.Version.Series().String(), r.Version.String()}
 	}
-	digest, err := artifact.Pack(ctx, parts, layout, tags...)
-	if err != nil {
+	if k.digest, err = artifact.Pack(ctx, parts, layout, tags...); err != nil {
 		return err
 	}
-	ref := "oci:" + layout + ":" + tags[0]
+	k.ref = "oci:" + layout + ":" + tags[0]
 	if !b.noBoot {
-		if err := a.tryKernel(ctx, b, ref, cache, work); err != nil {
+		if err := a.tryKernel(ctx, b, k.ref, cache, work); err != nil {
 			return err
 		}
 	}
 	fmt.Fprintf(a.stderr, "vmtest: %s\n", sizes(parts))
-	fmt.Fprintf(a.stdout, "%s@%s\n", ref, digest)
 	return nil
 }
 
