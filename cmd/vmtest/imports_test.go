@@ -35,12 +35,12 @@ var allowed = map[string]string{
 	"initramfs/init":     "initramfs/wire",
 
 	"initramfs": "", "initramfs/toolbox": "", "initramfs/wire": "",
-	"internal/accel": "", "internal/console": "", "internal/kernel": "", "internal/kver": "", "internal/record": "", "internal/result": "",
+	"internal/accel": "", "internal/console": "", "internal/features": "", "internal/kernel": "", "internal/kver": "", "internal/record": "", "internal/result": "",
 }
 
 // standardOnly travel into guests as source, or are what everything rests on.
 var standardOnly = []string{
-	"initramfs/init", "initramfs/wire", "internal/console", "internal/guest", "internal/kernel", "internal/kver",
+	"initramfs/init", "initramfs/wire", "internal/console", "internal/features", "internal/guest", "internal/kernel", "internal/kver",
 	"internal/machine", "internal/record", "internal/result", "internal/workspace",
 }
 
