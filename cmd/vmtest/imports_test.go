@@ -23,7 +23,7 @@ var allowed = map[string]string{
 	"internal/store":     "internal/artifact internal/distro internal/kernel internal/kernelref internal/kver",
 	"internal/distro":    "internal/kver",
 	"internal/artifact":  "internal/kver",
-	"internal/blocklist": "internal/kver",
+	"internal/blocklist": "internal/configfile internal/kver",
 	"internal/kernelref": "internal/kver",
 	"internal/gotest":    "internal/result",
 	"internal/report":    "internal/result",
@@ -34,8 +34,17 @@ var allowed = map[string]string{
 	"kconfig/gensymbols": "kconfig",
 	"initramfs/init":     "initramfs/wire",
 
-	"initramfs": "", "initramfs/toolbox": "", "initramfs/wire": "",
-	"internal/accel": "", "internal/console": "", "internal/features": "", "internal/kernel": "", "internal/kver": "", "internal/record": "", "internal/result": "",
+	"initramfs":           "",
+	"initramfs/toolbox":   "",
+	"initramfs/wire":      "",
+	"internal/accel":      "",
+	"internal/configfile": "",
+	"internal/console":    "",
+	"internal/features":   "",
+	"internal/kernel":     "",
+	"internal/kver":       "",
+	"internal/record":     "",
+	"internal/result":     "",
 }
 
 // standardOnly travel into guests as source, or are what everything rests on.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
@@ -32,15 +33,12 @@ const (
 	Flaky Expect = "flaky" // it is run and may fail
 )
 
-// A Pos is a place in a file. Line and Column count from 1; a Column counts
-// characters.
-type Pos struct {
-	File         string
-	Line, Column int
-}
-
-// String prints file:line:column.
-func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+// Places in a blocklist, and what is wrong there.
+type (
+	Pos    = configfile.Pos
+	Error  = configfile.Error
+	Errors = configfile.Errors
+)
 
 // An Entry blocks the tests of one pattern. A list of tests under one reason
 // in the file is one Entry each.

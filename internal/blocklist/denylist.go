@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile"
 )
 
 const suffixRemedy = "a list's suffix is an architecture or a kernel, as in DENYLIST.arm64 and DENYLIST-5.10"
@@ -24,7 +26,7 @@ func parseSuffix(suffix string) (condition, error) {
 	if k, err := parseKernelPattern(suffix[1:]); err == nil {
 		return condition{kernels: []kernelPattern{k}}, nil
 	}
-	return condition{}, problemf(suffixRemedy, "suffix %q is neither an architecture nor a kernel", suffix)
+	return condition{}, configfile.Problemf(suffixRemedy, "suffix %q is neither an architecture nor a kernel", suffix)
 }
 
 // parseLines reads a kernel-style list: a test's name on each line, and the
@@ -41,10 +43,10 @@ func parseLines(file string, data []byte, on condition) ([]Entry, Errors) {
 		if name == "" {
 			continue
 		}
-		p := Pos{file, i + 1, column}
+		p := Pos{File: file, Line: i + 1, Column: column}
 		test, err := parseLineTest(name)
 		if err != nil {
-			errs = append(errs, &Error{Pos: p, Msg: err.Error(), Remedy: err.remedy})
+			errs = append(errs, &Error{Pos: p, Msg: err.Error(), Remedy: err.Remedy})
 			continue
 		}
 		if reason == "" {
@@ -55,13 +57,13 @@ func parseLines(file string, data []byte, on condition) ([]Entry, Errors) {
 	return entries, errs
 }
 
-func parseLineTest(name string) (testPattern, *problem) {
+func parseLineTest(name string) (testPattern, *configfile.Problem) {
 	if strings.ContainsAny(name, " \t") {
-		return testPattern{}, problemf("write one test on a line, with _ for a space as go test prints it, and the reason after a #", "test %q holds white space", name)
+		return testPattern{}, configfile.Problemf("write one test on a line, with _ for a space as go test prints it, and the reason after a #", "test %q holds white space", name)
 	}
 	test, err := parseTestPattern(name)
 	if err != nil {
-		return test, err.(*problem)
+		return test, err.(*configfile.Problem)
 	}
 	return test, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
@@ -24,11 +25,11 @@ func parseKernelPattern(s string) (kernelPattern, error) {
 	p := kernelPattern{text: s}
 	switch {
 	case s == "":
-		return p, problemf(kernelRemedy, "empty kernel")
+		return p, configfile.Problemf(kernelRemedy, "empty kernel")
 	case !utf8.ValidString(s):
-		return p, problemf(kernelRemedy, "kernel %q is not valid UTF-8", s)
+		return p, configfile.Problemf(kernelRemedy, "kernel %q is not valid UTF-8", s)
 	case strings.TrimSpace(s) != s:
-		return p, problemf(kernelRemedy, "kernel %q begins or ends with a space", s)
+		return p, configfile.Problemf(kernelRemedy, "kernel %q begins or ends with a space", s)
 	case strings.ContainsAny(s, ":/*?"), slices.Contains(channels, s):
 		// No range holds any of these, so this is a name.
 		p.name = nameRegexp(s, `\A`, `\z`)
@@ -41,7 +42,7 @@ func parseKernelPattern(s string) (kernelPattern, error) {
 	default:
 		r, err := kver.ParseRange(s)
 		if err != nil {
-			return p, problemf(kernelRemedy, "%v", err)
+			return p, configfile.Problemf(kernelRemedy, "%v", err)
 		}
 		p.versions = &r
 		return p, nil
@@ -81,7 +82,7 @@ func parseArch(s string) (string, error) {
 		s = a
 	}
 	if !slices.Contains(archs, s) {
-		return "", problemf("architectures are "+strings.Join(archs, ", "), "unknown architecture %q", s)
+		return "", configfile.Problemf("architectures are "+strings.Join(archs, ", "), "unknown architecture %q", s)
 	}
 	return s, nil
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile"
 )
 
 // Find returns the blocklists of the module at root, for [Load]: those of
@@ -70,7 +72,7 @@ func (l *List) load(file string) Errors {
 	kind, suffix := listKind(filepath.Base(file))
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return Errors{fileError(file, err)}
+		return Errors{configfile.FileError(file, err)}
 	}
 	if kind == "" {
 		entries, errs := parseYAML(file, data)
@@ -93,7 +95,7 @@ func (l *List) loadBeside(file string) Errors {
 	dir, base := filepath.Split(file)
 	names, err := readNames(filepath.Clean(dir))
 	if err != nil {
-		return Errors{fileError(file, err)}
+		return Errors{configfile.FileError(file, err)}
 	}
 	var errs Errors
 	for _, name := range names {
@@ -109,7 +111,7 @@ func (l *List) loadBeside(file string) Errors {
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
-			errs = append(errs, fileError(path, err))
+			errs = append(errs, configfile.FileError(path, err))
 			continue
 		}
 		errs = append(errs, l.add(kind, path, data, on)...)
@@ -125,15 +127,6 @@ func (l *List) add(kind, file string, data []byte, on condition) Errors {
 		l.Entries = append(l.Entries, entries...)
 	}
 	return errs
-}
-
-// fileError leaves the file's name to [Error], which prints it.
-func fileError(file string, err error) *Error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
-	return &Error{Pos: Pos{File: file}, Msg: err.Error()}
 }
 
 // listKind tells a kernel-style list by its file's name: DENYLIST or

@@ -48,9 +48,9 @@ func TestYAML(t *testing.T) {
     lines
 `).Entries
 	want := []Entry{
-		{Pos: Pos{"blocklist.yaml", 2, 3}, Reason: "no ctx_in", Expect: Skip},
-		{Pos: Pos{"blocklist.yaml", 6, 7}, Reason: "two lines", Expect: Fail, Issue: "https://example.org/1", Expires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)},
-		{Pos: Pos{"blocklist.yaml", 7, 7}, Reason: "two lines", Expect: Fail, Issue: "https://example.org/1", Expires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)},
+		{Pos: Pos{File: "blocklist.yaml", Line: 2, Column: 3}, Reason: "no ctx_in", Expect: Skip},
+		{Pos: Pos{File: "blocklist.yaml", Line: 6, Column: 7}, Reason: "two lines", Expect: Fail, Issue: "https://example.org/1", Expires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)},
+		{Pos: Pos{File: "blocklist.yaml", Line: 7, Column: 7}, Reason: "two lines", Expect: Fail, Issue: "https://example.org/1", Expires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC)},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Entry{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -160,7 +160,7 @@ Test[ # bad
 		a + `:4:11: unknown expectation "nothing"`,
 		a + `:5:11: empty reason`,
 		d + `:2:1: test "Test[": bad glob`,
-		`read blocklist "` + none + `": no such file`,
+		`read "` + none + `": no such file`,
 	}
 	for _, w := range want {
 		if !strings.Contains(err.Error(), w) {

@@ -3,6 +3,8 @@ package blocklist
 import (
 	"regexp"
 	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile"
 )
 
 const packageRemedy = `write a package as its import path; "..." stands for any string, and * ? [ ] for characters of one path element`
@@ -19,18 +21,18 @@ type packagePattern struct {
 func parsePackagePattern(s string) (packagePattern, error) {
 	switch {
 	case s == "":
-		return packagePattern{}, problemf("leave the field out to mean every package", "empty package")
+		return packagePattern{}, configfile.Problemf("leave the field out to mean every package", "empty package")
 	case strings.ContainsAny(s, " \t\r\n"):
-		return packagePattern{}, problemf(packageRemedy, "package %q holds white space", s)
+		return packagePattern{}, configfile.Problemf(packageRemedy, "package %q holds white space", s)
 	case s == ".", s == "..", strings.HasPrefix(s, "./"), strings.HasPrefix(s, "../"), strings.HasPrefix(s, "/"):
-		return packagePattern{}, problemf(packageRemedy, "package %q is a path in the file system, not an import path", s)
+		return packagePattern{}, configfile.Problemf(packageRemedy, "package %q is a path in the file system, not an import path", s)
 	}
 	stem, below := strings.CutSuffix(s, "/...")
 	parts := strings.Split(stem, "...")
 	for i, part := range parts {
 		re, err := globRegexp(part, regexp.QuoteMeta)
 		if err != nil {
-			return packagePattern{}, problemf(packageRemedy, "package %q: %v", s, err)
+			return packagePattern{}, configfile.Problemf(packageRemedy, "package %q: %v", s, err)
 		}
 		parts[i] = re
 	}
@@ -40,7 +42,7 @@ func parsePackagePattern(s string) (packagePattern, error) {
 	}
 	re, err := regexp.Compile(`\A` + expr + `\z`)
 	if err != nil {
-		return packagePattern{}, problemf(packageRemedy, "package %q: %v", s, err)
+		return packagePattern{}, configfile.Problemf(packageRemedy, "package %q: %v", s, err)
 	}
 	return packagePattern{text: s, re: re}, nil
 }

@@ -168,13 +168,9 @@ func excusedBySubtests(name string, failed []string, excused map[string]Entry) (
 		if !is {
 			return Entry{}, false
 		}
-		if !ok || e.Pos.compare(entry.Pos) < 0 {
+		if !ok || e.Pos.Compare(entry.Pos) < 0 {
 			entry, ok = e, true
 		}
 	}
 	return entry, ok
-}
-
-func (p Pos) compare(q Pos) int {
-	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 }

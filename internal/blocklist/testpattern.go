@@ -3,6 +3,8 @@ package blocklist
 import (
 	"regexp"
 	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile"
 )
 
 const testRemedy = `write a test as TestX or TestX/subtest; * ? [ ] are a glob, and \ before one of them makes it literal`
@@ -20,20 +22,20 @@ type testPattern struct {
 // empty: t.Run("/sys/fs", …) makes a TestX//sys/fs.
 func parseTestPattern(s string) (testPattern, error) {
 	if s == "" {
-		return testPattern{}, problemf("leave the field out to mean every test of the package", "empty test")
+		return testPattern{}, configfile.Problemf("leave the field out to mean every test of the package", "empty test")
 	}
 	if s[0] == '/' {
-		return testPattern{}, problemf(testRemedy, "test %q begins with a slash", s)
+		return testPattern{}, configfile.Problemf(testRemedy, "test %q begins with a slash", s)
 	}
 	p := testPattern{text: s}
 	for part := range strings.SplitSeq(s, "/") {
 		expr, err := globRegexp(part, quoteTestName)
 		if err != nil {
-			return testPattern{}, problemf(testRemedy, "test %q: %v", s, err)
+			return testPattern{}, configfile.Problemf(testRemedy, "test %q: %v", s, err)
 		}
 		re, err := regexp.Compile("^" + expr + "$")
 		if err != nil {
-			return testPattern{}, problemf(testRemedy, "test %q: %v", s, err)
+			return testPattern{}, configfile.Problemf(testRemedy, "test %q: %v", s, err)
 		}
 		p.elem = append(p.elem, re)
 	}

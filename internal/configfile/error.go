@@ -1,7 +1,9 @@
-package blocklist
+package configfile
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 )
@@ -16,12 +18,22 @@ type Error struct {
 // Error prints file:line:column: message.
 func (e *Error) Error() string {
 	if e.Line == 0 {
-		return fmt.Sprintf("read blocklist %q: %s", e.File, e.Msg)
+		return fmt.Sprintf("read %q: %s", e.File, e.Msg)
 	}
 	return fmt.Sprintf("%s: %s", e.Pos, e.Msg)
 }
 
-// Errors is everything wrong in the files of one [Load], in file order.
+// FileError is an error about a file as a whole, whose name is left to
+// [Error], which prints it.
+func FileError(file string, err error) *Error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return &Error{Pos: Pos{File: file}, Msg: err.Error()}
+}
+
+// Errors is everything wrong in one or several files, in file order.
 type Errors []*Error
 
 // Error prints one line per error.
@@ -56,12 +68,13 @@ func (e Errors) Unwrap() []error {
 	return errs
 }
 
-// A problem is a value that is wrong in itself, before it is known where it
+// A Problem is a value that is wrong in itself, before it is known where it
 // was written.
-type problem struct{ msg, remedy string }
+type Problem struct{ Msg, Remedy string }
 
-func (p *problem) Error() string { return p.msg }
+func (p *Problem) Error() string { return p.Msg }
 
-func problemf(remedy, format string, args ...any) *problem {
-	return &problem{msg: fmt.Sprintf(format, args...), remedy: remedy}
+// Problemf makes a [Problem]; the remedy may be empty.
+func Problemf(remedy, format string, args ...any) *Problem {
+	return &Problem{Msg: fmt.Sprintf(format, args...), Remedy: remedy}
 }
