@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/bpf-vmtest/bpf-vmtest/builder"
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/toolbox"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
@@ -30,17 +29,21 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 		Release: r.Release, Arch: r.Arch,
 		Kernel: r.Image, VMLinux: r.Vmlinux, Config: r.Config, SystemMap: r.SystemMap,
 		BTF: r.BTF, Initramfs: initramfs, Modules: r.ModulesDir,
-		Annotations: annotations(r),
+		Build: artifact.Build{
+			Source: r.BuildInfo.Source, SourceDigest: r.BuildInfo.SourceDigest,
+			Fragments: r.BuildInfo.Fragments,
+			Compiler:  r.BuildInfo.Compiler, Linker: r.BuildInfo.Linker, Pahole: r.BuildInfo.Pahole,
+		},
 	}
 	layout := orElse(b.output, filepath.Join(cache, "layout"))
 	tags := []string{b.tag}
 	if b.tag == "" {
-		tags = []string{r.Version.Series().String(), r.Version.String()}
+		tags = artifact.Name{Version: r.Version}.Tags()
 	}
 	if k.digest, err = artifact.Pack(ctx, parts, layout, tags...); err != nil {
 		return err
 	}
-	k.ref = "oci:" + layout + ":" + tags[0]
+	k.ref = "oci:" + layout + ":" + tags[len(tags)-1]
 	if !b.noBoot {
 		if err := a.tryKernel(ctx, b, k.ref, cache, work); err != nil {
 			return err
@@ -48,16 +51,6 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	}
 	fmt.Fprintf(a.stderr, "vmtest: %s\n", sizes(parts))
 	return nil
-}
-
-func annotations(r *builder.Result) map[string]string {
-	return map[string]string{
-		"io.bpf-vmtest.source":        r.BuildInfo.Source,
-		"io.bpf-vmtest.source.digest": r.BuildInfo.SourceDigest,
-		"io.bpf-vmtest.fragments":     strings.Join(r.BuildInfo.Fragments, ","),
-		"io.bpf-vmtest.compiler":      r.BuildInfo.Compiler,
-		"io.bpf-vmtest.pahole":        r.BuildInfo.Pahole,
-	}
 }
 
 // tryKernel boots an artifact as a run would and shows its name.

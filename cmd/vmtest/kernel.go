@@ -72,12 +72,12 @@ func (a *app) listKernels(_ context.Context, args []string) error {
 		return err
 	}
 	for _, tag := range tags {
-		found, err := layout.Find(tag, "")
+		kernels, err := layout.Kernels(tag, "")
 		if err != nil {
 			return err
 		}
-		for _, d := range found {
-			fmt.Fprintf(a.stdout, "%s\t%s\n", tag, d.Digest)
+		for _, k := range kernels {
+			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\n", tag, k.Release, k.Arch, k.Digest())
 		}
 	}
 	return nil

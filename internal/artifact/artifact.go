@@ -4,32 +4,24 @@
 package artifact
 
 import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Type is the artifactType of a kernel's manifest. An image without it may
-// hold a kernel all the same, but its layers say nothing about themselves.
+// Type is the artifactType of a kernel's manifest, and of an index of such
+// manifests. An image without it may hold a kernel all the same, but its layers
+// say nothing about themselves.
 const Type = "application/vnd.bpf-vmtest.kernel.v1"
 
 // LayerType is gzip, which everything that handles images reads. With zstd a
 // kernel with modules would be a ninth smaller, but Docker's own manifests, and with them
 // docker-archive and older engines, cannot name such layers. Both are read.
 const LayerType = types.OCILayer
-
-// Annotations of the manifest and of its layers.
-const (
-	PartAnnotation    = "io.bpf-vmtest.part"           // on a layer: its Part
-	ReleaseAnnotation = "io.bpf-vmtest.kernel.release" // what uname -r prints
-	ConfigAnnotation  = "io.bpf-vmtest.config.sha256"  // of the kernel's .config
-
-	titleAnnotation    = "org.opencontainers.image.title"
-	versionAnnotation  = "org.opencontainers.image.version"
-	licensesAnnotation = "org.opencontainers.image.licenses"
-	createdAnnotation  = "org.opencontainers.image.created"
-	tagAnnotation      = "org.opencontainers.image.ref.name" // in a layout's index
-)
 
 // Part is what one layer holds.
 type Part string
@@ -38,30 +30,39 @@ const (
 	Kernel    Part = "kernel"     // bzImage, or arm64's Image
 	VMLinux   Part = "vmlinux"    // stripped ELF with a PVH note, which boots faster
 	Config    Part = "config"     // the .config
+	Features  Part = "features"   // what the kernel was found to be able to do
 	SystemMap Part = "system-map" // symbol addresses
 	BTF       Part = "btf"        // the kernel's BTF, detached
 	Initramfs Part = "initramfs"  // boots by itself; compressed in any way Linux reads
 	Modules   Part = "modules"    // the directory of the release's modules
+	Selftests Part = "selftests"  // the directory of the kernel's BPF selftests, built
 )
 
-// Path is where the part is in the image's file system. Modules are in a
-// directory of their release below it.
-func (p Part) Path() string {
+// Path is where the part of the release is in the image's file system.
+func (p Part) Path(release string) string {
 	switch p {
 	case Kernel:
 		return "boot/vmlinuz"
+	case Features:
+		return "boot/features.json"
 	case SystemMap:
 		return "boot/System.map"
 	case BTF:
 		return "boot/vmlinux.btf"
 	case Modules:
-		return "usr/lib/modules"
+		return "usr/lib/modules/" + release
+	case Selftests:
+		return "usr/src/linux/tools/testing/selftests/bpf" // as in cilium/ci-kernels
 	}
 	return "boot/" + string(p)
 }
 
-// Parts is a kernel to be packed: paths of files on disk. Release, Arch and one
-// of Kernel and VMLinux are needed, the rest is left out where it is empty.
+// IsTree reports whether the part is a directory with everything below it.
+func (p Part) IsTree() bool { return p == Modules || p == Selftests }
+
+// Parts is a kernel to be packed: paths of files and directories on disk.
+// Release, Arch and one of Kernel and VMLinux are needed, the rest is left out
+// where it is empty.
 type Parts struct {
 	Release string // what uname -r prints
 	Arch    string // GOARCH
@@ -69,11 +70,15 @@ type Parts struct {
 	Kernel    string
 	VMLinux   string
 	Config    string
+	Features  string
 	SystemMap string
 	BTF       string
 	Initramfs string
 	Modules   string // …/lib/modules/RELEASE, with modules.dep in it
+	Selftests string
 
+	// Build is how the kernel was made, as far as that is known.
+	Build Build
 	// Annotations are added to the manifest's. They win over ours, except
 	// those that begin with io.bpf-vmtest.
 	Annotations map[string]string
@@ -87,7 +92,8 @@ type Parts struct {
 func (p Parts) files() []file {
 	all := []file{
 		{Kernel, p.Kernel}, {VMLinux, p.VMLinux}, {Config, p.Config}, {Modules, p.Modules},
-		{Initramfs, p.Initramfs}, {BTF, p.BTF}, {SystemMap, p.SystemMap},
+		{Initramfs, p.Initramfs}, {Features, p.Features}, {BTF, p.BTF}, {SystemMap, p.SystemMap},
+		{Selftests, p.Selftests},
 	}
 	var there []file
 	for _, f := range all {
@@ -98,7 +104,30 @@ func (p Parts) files() []file {
 	return there
 }
 
+// A file is a part on disk.
 type file struct {
 	part Part
 	path string
+}
+
+// check finds what would make an artifact that cannot be used.
+func (p Parts) check() error {
+	switch {
+	case !isRelease(p.Release):
+		return errors.New("want the kernel's release, as uname -r prints it")
+	case p.Arch == "":
+		return errors.New("want the kernel's architecture")
+	case p.Kernel == "" && p.VMLinux == "":
+		return errors.New("want a kernel image or a vmlinux")
+	case p.Modules != "" && filepath.Base(p.Modules) != p.Release:
+		return fmt.Errorf("the modules in %q are not of this release", p.Modules)
+	case !isFlavour(p.Build.Flavour):
+		return fmt.Errorf("flavour %q: want lower-case letters and digits", p.Build.Flavour)
+	}
+	return nil
+}
+
+// isRelease reports whether the release can be part of a path.
+func isRelease(s string) bool {
+	return s != "" && !strings.ContainsAny(s, "/\x00") && s != "." && s != ".."
 }

@@ -20,30 +20,33 @@ import (
 func compress(w io.Writer) (*gzip.Writer, error) { return gzip.NewWriterLevel(w, 6) }
 
 // writeLayer writes the part as a tar archive that depends on nothing but the
-// files' names and contents.
-func writeLayer(ctx context.Context, w io.Writer, f file, release string) error {
-	t := &layer{ctx: ctx, tar: tar.NewWriter(w), made: map[string]bool{}}
-	var err error
-	if f.part == Modules {
-		err = t.addModules(f.path, path.Join(f.part.Path(), release))
+// files' names and contents, and returns how many bytes of files it holds.
+func writeLayer(ctx context.Context, w io.Writer, f file, release string) (files int64, err error) {
+	t := &layer{ctx: ctx, tar: tar.NewWriter(w), made: map[string]bool{}, programs: f.part == Selftests}
+	if f.part.IsTree() {
+		err = t.addTree(f.path, f.part.Path(release))
 	} else {
-		err = t.addFile(f.path, f.part.Path())
+		err = t.addFile(f.path, f.part.Path(release))
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return t.tar.Close()
+	return t.files, t.tar.Close()
 }
 
 type layer struct {
-	ctx  context.Context
-	tar  *tar.Writer
-	made map[string]bool // directories already in the archive
+	ctx   context.Context
+	tar   *tar.Writer
+	made  map[string]bool // directories already in the archive
+	files int64           // bytes of the files in it
+	// programs keeps what may be executed so. Of everything else the mode is
+	// an accident: the linker makes a vmlinux executable.
+	programs bool
 }
 
-// addModules adds the directory's modules and indexes. The links build and
-// source, which lead to the tree on the machine that built it, are left out.
-func (l *layer) addModules(dir, name string) error {
+// addTree adds the directory's files. The links build and source, which lead
+// from modules to the tree on the machine that built them, are left out.
+func (l *layer) addTree(dir, name string) error {
 	return filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -82,10 +85,15 @@ func (l *layer) addFile(file, name string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a file", file)
 	}
-	if err := l.tar.WriteHeader(header(tar.TypeReg, name, 0o644, info.Size())); err != nil {
+	mode := int64(0o644)
+	if l.programs && info.Mode()&0o100 != 0 {
+		mode = 0o755
+	}
+	if err := l.tar.WriteHeader(header(tar.TypeReg, name, mode, info.Size())); err != nil {
 		return err
 	}
-	_, err = io.Copy(l.tar, f)
+	n, err := io.Copy(l.tar, f)
+	l.files += n
 	return err
 }
 

@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -73,16 +74,121 @@ func (l *Layout) initialise() error {
 }
 
 // Find lists the manifests and indexes with the tag, and with the digest
-// "sha256:…"; an empty one is any.
+// "sha256:…"; an empty one is any. A digest is looked for in indexes, too.
 func (l *Layout) Find(tag, digest string) ([]v1.Descriptor, error) {
-	index, err := l.index()
+	found, err := l.find(tag, digest)
 	if err != nil {
 		return nil, fmt.Errorf("read layout %q: %w", l.dir, err)
 	}
-	return slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
-		return tag != "" && d.Annotations[tagAnnotation] != tag || digest != "" && d.Digest.String() != digest
-	}), nil
+	return found, nil
 }
+
+func (l *Layout) find(tag, digest string) ([]v1.Descriptor, error) {
+	index, err := l.index()
+	if err != nil {
+		return nil, err
+	}
+	var found []v1.Descriptor
+	for _, d := range index.Manifests {
+		if tag != "" && d.Annotations[tagAnnotation] != tag {
+			continue
+		}
+		candidates := []v1.Descriptor{d}
+		if digest != "" && d.Digest.String() != digest {
+			if candidates, err = l.members(d); err != nil {
+				return nil, err
+			}
+		}
+		for _, c := range candidates {
+			if digest == "" || c.Digest.String() == digest {
+				found = append(found, c)
+			}
+		}
+	}
+	return found, nil
+}
+
+// members are the manifests that a descriptor stands for: its own, or those of
+// its index.
+func (l *Layout) members(d v1.Descriptor) ([]v1.Descriptor, error) {
+	if !d.MediaType.IsIndex() {
+		return []v1.Descriptor{d}, nil
+	}
+	content, err := l.document(d)
+	if err != nil {
+		return nil, err
+	}
+	var index v1.IndexManifest
+	if err := json.Unmarshal(content, &index); err != nil {
+		return nil, fmt.Errorf("parse index %s: %w", d.Digest, err)
+	}
+	return index.Manifests, nil
+}
+
+// Kernels lists the kernels that have the tag, and the digest "sha256:…"; an
+// empty one is any. The digest may be an index's. A kernel is listed once,
+// however many tags it has.
+func (l *Layout) Kernels(tag, digest string) ([]*Manifest, error) {
+	found, err := l.Find(tag, digest)
+	if err != nil {
+		return nil, err
+	}
+	var kernels []*Manifest
+	for _, d := range found {
+		members, err := l.members(d)
+		if err != nil {
+			return nil, fmt.Errorf("read layout %q: %w", l.dir, err)
+		}
+		for _, d := range members {
+			if slices.ContainsFunc(kernels, func(m *Manifest) bool { return m.Descriptor.Digest == d.Digest }) {
+				continue
+			}
+			m, err := l.manifest(d)
+			if err != nil {
+				return nil, fmt.Errorf("read layout %q: %w", l.dir, err)
+			}
+			kernels = append(kernels, m)
+		}
+	}
+	return kernels, nil
+}
+
+// manifest reads a manifest and its configuration.
+func (l *Layout) manifest(d v1.Descriptor) (*Manifest, error) {
+	manifest, err := l.document(d)
+	if err != nil {
+		return nil, err
+	}
+	var raw v1.Manifest
+	if err := json.Unmarshal(manifest, &raw); err != nil {
+		return nil, fmt.Errorf("parse manifest %s: %w", d.Digest, err)
+	}
+	config, err := l.document(raw.Config)
+	if err != nil {
+		return nil, err
+	}
+	return ParseManifest(d, manifest, config)
+}
+
+// document reads a small blob and checks it.
+func (l *Layout) document(d v1.Descriptor) ([]byte, error) {
+	r, err := l.Blob(context.Background(), d)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	content, err := io.ReadAll(io.LimitReader(r, documentLimit))
+	if err != nil {
+		return nil, err
+	}
+	if got, _, err := v1.SHA256(bytes.NewReader(content)); err != nil || got != d.Digest {
+		return nil, fmt.Errorf("read blob %s: its content has the digest %s", d.Digest, got)
+	}
+	return content, nil
+}
+
+// Manifests, indexes and configurations are small; registries allow 4 MiB.
+const documentLimit = 4 << 20
 
 // Tags lists the layout's tags in the order in which they were written.
 func (l *Layout) Tags() ([]string, error) {
@@ -136,24 +242,71 @@ func (l *Layout) write(mediaType types.MediaType, content func(io.Writer) error)
 	return d, os.Rename(f.Name(), l.blob(d.Digest))
 }
 
-// tag enters the manifest into the index, in place of the one for its platform
-// that has the tag now, and removes what nothing refers to any more.
-func (l *Layout) tag(manifest v1.Descriptor, tag string) error {
+// add enters the manifest into the layout's index under the tags, or without
+// one, and removes what nothing refers to any more.
+func (l *Layout) add(manifest v1.Descriptor, tags []string) error {
 	index, err := l.index()
 	if err != nil {
 		return err
 	}
-	if tag != "" {
-		manifest.Annotations = map[string]string{tagAnnotation: tag}
+	if len(tags) == 0 { // listed by its digest alone
+		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
+			return d.Annotations[tagAnnotation] == "" && d.Digest == manifest.Digest
+		})
+		index.Manifests = append(index.Manifests, manifest)
 	}
-	index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
-		replaced := tag != "" && samePlatform(d, manifest) || d.Digest == manifest.Digest
-		return d.Annotations[tagAnnotation] == tag && replaced
-	})
-	index.Manifests = append(index.Manifests, manifest)
+	for _, tag := range tags {
+		tagged, err := l.tag(index, manifest, tag)
+		if err != nil {
+			return err
+		}
+		index.Manifests = append(withoutTag(index.Manifests, tag), tagged)
+	}
 	if err := l.writeIndex(index); err != nil {
 		return err
 	}
+	return l.removeUnused()
+}
+
+// tag writes the index that the tag is to name: the manifest beside what is for
+// other platforms of what the tag names now.
+func (l *Layout) tag(index v1.IndexManifest, manifest v1.Descriptor, tag string) (v1.Descriptor, error) {
+	added, err := l.manifest(manifest)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	kernels := []*Manifest{added}
+	for _, d := range index.Manifests {
+		if d.Annotations[tagAnnotation] != tag {
+			continue
+		}
+		members, err := l.members(d)
+		if err != nil {
+			return v1.Descriptor{}, err
+		}
+		for _, d := range members {
+			// Another tool's may be for no platform, or an unknown one.
+			if p := d.Platform; p == nil || p.OS != "linux" || p.Equals(*manifest.Platform) {
+				continue
+			}
+			other, err := l.manifest(d)
+			if err != nil {
+				return v1.Descriptor{}, err
+			}
+			kernels = append(kernels, other)
+		}
+	}
+	tagged := Index(kernels)
+	d, err := l.writeJSON(tagged.MediaType, tagged)
+	d.ArtifactType, d.Annotations = tagged.ArtifactType, map[string]string{tagAnnotation: tag}
+	return d, err
+}
+
+func withoutTag(all []v1.Descriptor, tag string) []v1.Descriptor {
+	return slices.DeleteFunc(all, func(d v1.Descriptor) bool { return d.Annotations[tagAnnotation] == tag })
+}
+
+func (l *Layout) removeUnused() error {
 	unused, err := layout.Path(l.dir).GarbageCollect()
 	if err != nil {
 		// Another tool put something there that is not an image. Then
@@ -166,10 +319,6 @@ func (l *Layout) tag(manifest v1.Descriptor, tag string) error {
 		}
 	}
 	return nil
-}
-
-func samePlatform(a, b v1.Descriptor) bool {
-	return a.Platform == nil || b.Platform == nil || a.Platform.Equals(*b.Platform)
 }
 
 func (l *Layout) index() (v1.IndexManifest, error) {

@@ -8,21 +8,17 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"maps"
-	"path/filepath"
-	"strings"
-	"time"
+	"strconv"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-
-	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
 // Pack writes the kernel into the OCI layout in a directory, which is made if
 // it is not there, and gives it the tags. The layout may hold other kernels;
-// one of the same architecture loses the tags that it has in common. The
-// same parts always give the same digest, "sha256:…", of the manifest.
+// one of the same architecture loses the tags that it has in common, those of
+// other architectures stay beside it. The same parts always give the same
+// digest, "sha256:…", of the manifest.
 //
 // Several processes may pack into one layout at once.
 func Pack(ctx context.Context, parts Parts, layoutDir string, tags ...string) (digest string, err error) {
@@ -35,31 +31,13 @@ func Pack(ctx context.Context, parts Parts, layoutDir string, tags ...string) (d
 	}
 	defer unlock()
 	manifest, err := pack(ctx, parts, l)
-	if len(tags) == 0 {
-		tags = []string{""} // listed by its digest alone
-	}
-	for i := 0; err == nil && i < len(tags); i++ {
-		err = l.tag(manifest, tags[i])
+	if err == nil {
+		err = l.add(manifest, tags)
 	}
 	if err != nil {
 		return "", fmt.Errorf("pack kernel %q into %q: %w", parts.Release, layoutDir, err)
 	}
 	return manifest.Digest.String(), nil
-}
-
-// check finds what would make an artifact that cannot be used.
-func (p Parts) check() error {
-	switch {
-	case p.Release == "" || strings.ContainsAny(p.Release, "/\x00") || p.Release == "..":
-		return errors.New("want the kernel's release, as uname -r prints it")
-	case p.Arch == "":
-		return errors.New("want the kernel's architecture")
-	case p.Kernel == "" && p.VMLinux == "":
-		return errors.New("want a kernel image or a vmlinux")
-	case p.Modules != "" && filepath.Base(p.Modules) != p.Release:
-		return fmt.Errorf("the modules in %q are not of this release", p.Modules)
-	}
-	return nil
 }
 
 // pack writes the blobs and returns the manifest's descriptor.
@@ -104,35 +82,19 @@ func pack(ctx context.Context, parts Parts, l *Layout) (v1.Descriptor, error) {
 // uncompressed.
 func packPart(ctx context.Context, f file, release string, l *Layout) (desc v1.Descriptor, diffID v1.Hash, err error) {
 	uncompressed := sha256.New()
+	var files int64
 	desc, err = l.write(LayerType, func(w io.Writer) error {
 		z, err := compress(w)
 		if err != nil {
 			return err
 		}
-		if err := writeLayer(ctx, io.MultiWriter(z, uncompressed), f, release); err != nil {
+		if files, err = writeLayer(ctx, io.MultiWriter(z, uncompressed), f, release); err != nil {
 			return errors.Join(err, z.Close())
 		}
 		return z.Close()
 	})
-	desc.Annotations = map[string]string{PartAnnotation: string(f.part)}
+	desc.Annotations = map[string]string{PartAnnotation: string(f.part), SizeAnnotation: strconv.FormatInt(files, 10)}
 	return desc, sum(uncompressed), err
-}
-
-func (p Parts) annotations() map[string]string {
-	a := map[string]string{
-		titleAnnotation:    "Linux " + p.Release + " for " + p.Arch,
-		versionAnnotation:  p.Release,
-		licensesAnnotation: "GPL-2.0-only WITH Linux-syscall-note",
-	}
-	if v, err := kver.FromRelease(p.Release); err == nil {
-		a[versionAnnotation] = v.String()
-	}
-	if !p.Created.IsZero() {
-		a[createdAnnotation] = p.Created.UTC().Format(time.RFC3339)
-	}
-	maps.Copy(a, p.Annotations)
-	a[ReleaseAnnotation] = p.Release
-	return a
 }
 
 func sum(h hash.Hash) v1.Hash {

@@ -81,10 +81,7 @@ func (s *Store) unpackParts(ctx context.Context, img *image, dir string) (*kerne
 // unpackPart unpacks one layer, unless that was done, and returns the path of
 // what it holds.
 func (s *Store) unpackPart(ctx context.Context, img *image, d v1.Descriptor, part artifact.Part, dir, release string) (string, error) {
-	want := part.Path()
-	if part == artifact.Modules {
-		want = filepath.Join(want, release)
-	}
+	want := part.Path(release)
 	path := filepath.Join(dir, want)
 	if _, err := os.Stat(dir); err == nil {
 		return path, nil
@@ -94,7 +91,7 @@ func (s *Store) unpackPart(ctx context.Context, img *image, d v1.Descriptor, par
 			return err
 		}
 		info, err := os.Lstat(filepath.Join(tmp, want))
-		if err != nil || info.IsDir() != (part == artifact.Modules) {
+		if err != nil || info.IsDir() != part.IsTree() {
 			return fmt.Errorf("unpack %s %s: there is no /%s in it", part, d.Digest, want)
 		}
 		return nil
