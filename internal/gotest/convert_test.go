@@ -170,12 +170,18 @@ func TestZZExits(t *testing.T) {
 		os.Exit(0)
 	}
 }
+
+func TestZZZHangs(t *testing.T) {
+	if os.Getenv("HANG") != "" {
+		select {}
+	}
+}
 `
 
 var noisyNames = []string{
 	"TestPlain", "TestUnfinishedLine", "TestFails", "TestSubs", "TestParallel", "TestTopParallel1", "TestTopParallel2",
 	"TestSkips", "TestAttr", "TestCleanup", "TestStderr", "TestLookalikes", "BenchmarkOne", "BenchmarkLogs",
-	"BenchmarkSubs", "ExampleGood", "ExampleBad", "FuzzSeeds", "TestZPanics", "TestZZExits",
+	"BenchmarkSubs", "ExampleGood", "ExampleBad", "FuzzSeeds", "TestZPanics", "TestZZExits", "TestZZZHangs",
 }
 
 // buildTests compiles a module with one test file and returns the binary.
@@ -210,7 +216,9 @@ func TestConverterAgrees(t *testing.T) {
 		{"panic", "PANIC=1", nil, "TestZPanics"},
 		{"panic of all", "PANIC=1", []string{"-test.run=Panics"}, "TestZPanics"},
 		{"exit", "EXIT=1", []string{"-test.paniconexit0"}, "TestZZExits"},
-		{"timeout", "", []string{"-test.timeout=1ns"}, ""},
+		// Only a test that passes or hangs: a deadline just after a failure's
+		// report is again what test2json takes for the package's end.
+		{"timeout", "HANG=1", []string{"-test.timeout=50ms", "-test.run=Plain|Hangs"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := exec.Command(binary, append([]string{"-test.v=test2json"}, tt.args...)...)
