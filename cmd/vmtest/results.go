@@ -129,7 +129,7 @@ func (c *collector) Event(e result.Event) error {
 			c.output[key] = append(c.output[key], strings.TrimSuffix(e.Output, "\n"))
 		}
 	case result.Pass, result.Fail, result.Skip:
-		if e.Test == "" || e.Block != nil {
+		if e.Test == "" || e.Action == result.Fail && e.Block != nil {
 			return nil
 		}
 		lines := c.output[key]

@@ -140,8 +140,7 @@ func (e Entry) passed(results []Result) []string {
 	}
 	var tests []string
 	for _, r := range results {
-		if r.Outcome == Passed && e.appliesTo(r.Kernel) && e.packages.match(r.Package) &&
-			e.test.match(r.Test) && strings.Count(r.Test, "/")+1 == e.test.depth() {
+		if r.Outcome == Passed && e.appliesTo(r.Kernel) && e.packages.match(r.Package) && e.test.names(r.Test) {
 			tests = append(tests, fmt.Sprintf("%s on %s", r.Test, r.Kernel.Name))
 		}
 	}

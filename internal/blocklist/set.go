@@ -137,6 +137,12 @@ func (s *Set) Run(pkg, user string) (string, error) {
 	return joinGoPattern(alts), nil
 }
 
+// Unexpected returns the entry that expected a test to fail which has passed.
+func (s *Set) Unexpected(pkg, test string) (Entry, bool) {
+	e, ok := s.Match(pkg, test)
+	return e, ok && e.Expect == Fail && e.test.names(test)
+}
+
 // Excused returns those of a package's failed tests whose failure does not
 // count, each with the entry that excuses it. A test is excused by an entry
 // that expects it to fail or to be flaky, and where it has failed subtests and

@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/failure"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
@@ -81,7 +82,7 @@ func (h *history) add(r Result) {
 	case Failed:
 		h.failed = addKernel(h.failed, r.Kernel)
 		if h.reason == "" {
-			h.reason = tellingLine(r.Output)
+			h.reason = clean(failure.Find(r.Output).String())
 		}
 	case Passed:
 		h.passed = addKernel(h.passed, r.Kernel)
@@ -247,4 +248,16 @@ func separates(words, archs []string, failed, passed []Kernel) bool {
 	}
 	return !slices.ContainsFunc(failed, func(k Kernel) bool { return !e.appliesTo(k) }) &&
 		!slices.ContainsFunc(passed, e.appliesTo)
+}
+
+// reasonLimit is in characters. A verifier's error fits, its log does not.
+const reasonLimit = 240
+
+// clean makes a line printable, one line, and short.
+func clean(s string) string {
+	s = failure.Line(s)
+	if runes := []rune(s); len(runes) > reasonLimit {
+		s = string(runes[:reasonLimit-1]) + "…"
+	}
+	return s
 }

@@ -96,25 +96,8 @@ func TestSuggestKernels(t *testing.T) {
 	}
 }
 
-func TestTellingLine(t *testing.T) {
-	for _, c := range []struct{ want, output string }{
-		{"x_test.go:3: got 1, want 2", "=== RUN   TestX\n    x_test.go:2: starting\n    x_test.go:3: got 1, want 2\n    x_test.go:4: bye\n--- FAIL: TestX (0.00s)"},
-		{"x_test.go:4: second error", "    x_test.go:3: first error\n    x_test.go:4: second error"},
-		{"x_test.go:2: just this", "    x_test.go:2: just this\nsomething else"},
-		{"panic: runtime error: index out of range [recovered]", "    x_test.go:2: an error\npanic: runtime error: index out of range [recovered]\n\ngoroutine 1 [running]:"},
-		{"x_test.go:8: load program: permission denied: 3: R1 invalid mem access 'scalar' (9 line(s) omitted)", "    x_test.go:8: load program: permission denied: 3: R1 invalid mem access 'scalar' (9 line(s) omitted)"},
-		{"x_test.go:8: load program: permission denied: R1 invalid mem access 'scalar'", "    x_test.go:8: load program: permission denied:\n        \t0: (79) r1 = *(u64 *)(r1 +0)\n        \tR1 invalid mem access 'scalar'\n        \tprocessed 1 insns (limit 1000000)"},
-		{"x_test.go:5: Not equal:", "    x_test.go:5: \n        \tError Trace:\tx_test.go:5\n        \tError:      \tNot equal:\n        \t            \texpected: 1"},
-		{"x_test.go:6: error: red", "    x_test.go:6: \x1b[31merror\x1b[0m: red"},
-		{"signal: killed", "signal: killed"},
-		{"only a log", "only a log\n--- FAIL: TestX (0.00s)\nFAIL"},
-		{"", "=== RUN   TestX\n--- FAIL: TestX (0.00s)"},
-	} {
-		if got := tellingLine(strings.Split(c.output, "\n")); got != c.want {
-			t.Errorf("%q:\ngot  %s\nwant %s", c.output, got, c.want)
-		}
-	}
-	long := tellingLine([]string{"x_test.go:1: " + strings.Repeat("ä", 500)})
+func TestSuggestLongReason(t *testing.T) {
+	long := clean("x_test.go:1: " + strings.Repeat("ä", 500))
 	if n := len([]rune(long)); n != reasonLimit {
 		t.Errorf("long line has %d characters", n)
 	}

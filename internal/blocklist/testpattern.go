@@ -68,6 +68,12 @@ func (p testPattern) matchPrefix(names []string) bool {
 // depth is the number of elements of the names the pattern is about.
 func (p testPattern) depth() int { return max(len(p.elem), 1) }
 
+// names reports whether the pattern names test itself; the zero pattern names
+// the top-level tests.
+func (p testPattern) names(test string) bool {
+	return strings.Count(test, "/")+1 == p.depth() && p.match(test)
+}
+
 // alternative is the pattern in the syntax of go test's -run and -skip.
 func (p testPattern) alternative() goAlternative {
 	if len(p.elem) == 0 {

@@ -50,6 +50,7 @@ const (
 	Ended    Action = "ended"    // nothing more comes of this kernel: Elapsed, Console
 	Coverage Action = "coverage" // of all packages and kernels: Percent
 	Finding  Action = "finding"  // something about the blocklist: Reason, Hint
+	Merged   Action = "merged"   // something about streams that were joined: Reason, Hint
 	Verdict  Action = "verdict"  // the last event: Code, Elapsed
 )
 
@@ -61,6 +62,7 @@ type Event struct {
 	Kernel  string   `json:",omitempty"` // its name, in every event about one
 	Package string   `json:",omitempty"`
 	Test    string   `json:",omitempty"`
+	Attempt int      `json:",omitempty"` // of what is run again after it failed: from 2
 	Elapsed *float64 `json:",omitempty"` // seconds
 	Output  string   `json:",omitempty"`
 
@@ -73,7 +75,7 @@ type Event struct {
 	Hint    string   `json:",omitempty"`
 	Lines   []string `json:",omitempty"`
 	Console string   `json:",omitempty"` // path of the console's file
-	Code    *int     `json:",omitempty"` // of verdict and lost: exit code
+	Code    *int     `json:",omitempty"` // exit code: of the verdict, or what lost, splat or finding alone would make it
 	Percent float64  `json:",omitempty"` // of coverage: statements that ran
 
 	Run     *RunInfo     `json:",omitempty"`
@@ -90,6 +92,10 @@ type RunInfo struct {
 	Args     []string
 	Kernels  []string // their names, in the order in which they were asked for
 	Packages []string
+
+	Root string            `json:",omitempty"` // the checkout, or the module where there is none
+	Dir  string            `json:",omitempty"` // where vmtest was run, relative to Root
+	Dirs map[string]string `json:",omitempty"` // of packages, relative to Root; without those outside it
 }
 
 // MachineInfo is what a kernel ran on.
@@ -107,7 +113,8 @@ type MachineInfo struct {
 	Boot      float64 // seconds from the start of QEMU to the guest's hello
 }
 
-// BlockInfo is the blocklist's entry about a test.
+// BlockInfo is the blocklist's entry about a test. Beside a pass it is one that
+// expected a failure.
 type BlockInfo struct {
 	Expect string // skip, fail or flaky
 	Reason string
@@ -137,29 +144,48 @@ func Encode(w io.Writer) Sink {
 // Decode reads a recorded stream into a sink. A stream that does not begin with
 // a header of a version it knows is an error.
 func Decode(r io.Reader, sink Sink) error {
-	br := bufio.NewReader(r)
-	for n := 1; ; n++ {
-		line, err := br.ReadBytes('\n')
-		if len(line) == 0 && err == io.EOF {
-			if n == 1 {
-				return fmt.Errorf("read result stream: it is empty")
-			}
+	d := decoder{r: bufio.NewReader(r)}
+	for {
+		e, err := d.next()
+		if err == io.EOF {
 			return nil
 		}
-		if err != nil && err != io.EOF {
-			return fmt.Errorf("read result stream: %w", err)
-		}
-		var e Event
-		if err := json.Unmarshal(line, &e); err != nil {
-			return fmt.Errorf("read result stream: line %d: %w", n, err)
-		}
-		if n == 1 && (e.Action != Header || e.Run == nil || e.Run.Protocol != Protocol) {
-			return fmt.Errorf("read result stream: line 1 is not the header of a stream of version %d", Protocol)
+		if err != nil {
+			return err
 		}
 		if err := sink.Event(e); err != nil {
 			return err
 		}
 	}
+}
+
+// A decoder reads a stream event by event.
+type decoder struct {
+	r    *bufio.Reader
+	line int
+	cut  bool // the last line has no end
+}
+
+// next returns io.EOF behind the last event.
+func (d *decoder) next() (e Event, err error) {
+	line, err := d.r.ReadBytes('\n')
+	if err != nil && err != io.EOF {
+		return e, fmt.Errorf("read result stream: %w", err)
+	}
+	if len(line) == 0 {
+		if d.line == 0 {
+			return e, fmt.Errorf("read result stream: it is empty")
+		}
+		return e, io.EOF
+	}
+	d.line, d.cut = d.line+1, err == io.EOF
+	if err := json.Unmarshal(line, &e); err != nil {
+		return e, fmt.Errorf("read result stream: line %d: %w", d.line, err)
+	}
+	if d.line == 1 && (e.Action != Header || e.Run == nil || e.Run.Protocol != Protocol) {
+		return e, fmt.Errorf("read result stream: line 1 is not the header of a stream of version %d", Protocol)
+	}
+	return e, nil
 }
 
 // Seconds is d as an event's Elapsed.

@@ -96,7 +96,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 		return err
 	}
 	k.guest.Close()
-	k.splats()
+	k.splats("")
 	if err := k.log.Err(); err != nil {
 		return fmt.Errorf("keep the console: %w", err)
 	}
@@ -126,15 +126,23 @@ func (k *kernelRun) packages(ctx context.Context) error {
 	return group.Wait()
 }
 
-// splats reports the faults of the kernel that have not been reported yet. What
-// it complained about while it booted is its own affair.
-func (k *kernelRun) splats() {
+// splats reports the faults of the kernel that have not been reported yet, as
+// of the package that ran last if no other ran beside it. What the kernel
+// complained about while it booted is its own affair.
+func (k *kernelRun) splats(pkg string) {
 	k.splatsMu.Lock()
 	defer k.splatsMu.Unlock()
+	if k.Flags.P > 1 {
+		pkg = ""
+	}
+	var code *int
+	if k.FailOnSplat {
+		code = new(ExitFailed)
+	}
 	all := k.log.Splats()
 	for _, s := range all[k.splatsTold:] {
 		if !s.Fatal {
-			k.emit(result.Event{Action: result.Splat, Reason: s.Title, Lines: s.Lines})
+			k.emit(result.Event{Action: result.Splat, Package: pkg, Reason: s.Title, Lines: s.Lines, Code: code})
 		}
 	}
 	k.splatsTold = len(all)

@@ -106,7 +106,7 @@ func (k *kernelRun) runPackage(ctx context.Context, p builtPackage) error {
 	pr.conv = gotest.NewConverter(func(test string) bool { return all[test] }, pr.event)
 	exited, timedOut, err := pr.exec(ctx)
 	pr.conv.Close()
-	k.splats()
+	k.splats(p.ImportPath)
 	if err != nil {
 		return pr.interrupted(err)
 	}
@@ -138,8 +138,13 @@ func (pr *packageRun) event(e result.Event) {
 			e.Block = pr.blockInfo(entry)
 			pr.excused++
 		}
-		fallthrough
-	case result.Pass, result.Skip:
+		pr.reported[e.Test] = true
+	case result.Pass:
+		if entry, ok := pr.blocked.Unexpected(pr.pkg.ImportPath, e.Test); ok {
+			e.Block = pr.blockInfo(entry)
+		}
+		pr.reported[e.Test] = true
+	case result.Skip:
 		pr.reported[e.Test] = true
 	}
 	pr.emit(e)

@@ -153,10 +153,22 @@ func (r *Run) header(packages []*gotest.Package) {
 	for _, ref := range r.Kernels {
 		info.Kernels = append(info.Kernels, ref.String())
 	}
+	info.Root = orElse(workspace.Repository(r.Go.Dir), r.Go.Dir)
+	info.Dir, _ = below(info.Root, r.Go.Dir)
+	info.Dirs = map[string]string{}
 	for _, p := range packages {
 		info.Packages = append(info.Packages, p.ImportPath)
+		if dir, ok := below(info.Root, p.Dir); ok {
+			info.Dirs[p.ImportPath] = dir
+		}
 	}
 	r.emit(result.Event{Action: result.Header, Run: &info})
+}
+
+// below is a directory relative to root, if it is there.
+func below(root, dir string) (rel string, ok bool) {
+	rel, err := filepath.Rel(root, dir)
+	return filepath.ToSlash(rel), err == nil && filepath.IsLocal(rel)
 }
 
 // emit puts an event into the stream, from whichever goroutine.

@@ -119,8 +119,12 @@ func (r *Run) findings() []blocklist.Finding {
 		return nil
 	}
 	found := r.list.Check(blocklist.Run{Results: r.allResults(), WholeModule: r.wholeModule()})
+	var code *int
+	if r.Strict {
+		code = new(ExitFailed)
+	}
 	for _, f := range found {
-		r.emit(result.Event{Action: result.Finding, Reason: f.Message, Hint: f.Remedy})
+		r.emit(result.Event{Action: result.Finding, Reason: f.Message, Hint: f.Remedy, Code: code})
 	}
 	return found
 }

@@ -29,11 +29,11 @@ func (w Workspace) Layout() guest.Layout {
 	l := guest.Layout{Hostname: "vmtest"}
 	dirs := []string{w.Go.GOROOT, w.Go.GOMODCACHE, w.Go.GOCACHE}
 	for _, dir := range w.Dirs {
-		dirs = append(dirs, repository(dir))
+		dirs = append(dirs, Repository(dir))
 		l.Dirs = append(l.Dirs, dir)
 	}
 	if work := w.Go.GOWORK; work != "" && work != "off" {
-		dirs = append(dirs, repository(filepath.Dir(work)))
+		dirs = append(dirs, Repository(filepath.Dir(work)))
 	}
 	for _, dir := range dirs {
 		if dir != "" && isDir(dir) {
@@ -48,11 +48,11 @@ func (w Workspace) Layout() guest.Layout {
 	return l
 }
 
-// repository is the checkout that holds a directory, because tests read what is
+// Repository is the checkout that holds a directory, because tests read what is
 // beside their module; or the module alone, or else the directory alone, where
 // there is no checkout. It is empty where that would share the home directory,
 // or more.
-func repository(dir string) string {
+func Repository(dir string) string {
 	home, _ := os.UserHomeDir()
 	found := dir
 	for d, module := dir, false; !holds(d, home); d = filepath.Dir(d) {

@@ -52,8 +52,8 @@ func TestRepository(t *testing.T) {
 		{"outer/inner/pkg", "outer/inner"},
 		{"outer/inner", "outer/inner"},
 	} {
-		if got := repository(filepath.Join(root, tt.dir)); got != filepath.Join(root, tt.want) {
-			t.Errorf("repository(%s) = %s, want %s", tt.dir, strings.TrimPrefix(got, root+"/"), tt.want)
+		if got := Repository(filepath.Join(root, tt.dir)); got != filepath.Join(root, tt.want) {
+			t.Errorf("Repository(%s) = %s, want %s", tt.dir, strings.TrimPrefix(got, root+"/"), tt.want)
 		}
 	}
 }

@@ -1,19 +1,37 @@
-package blocklist
+// Package failure reads in a failed test's output why it failed, and where.
+package failure
 
 import (
+	"fmt"
+	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 )
 
-// reasonLimit is in characters. A verifier's error fits, its log does not.
-const reasonLimit = 240
+// A Cause is what a test's output says about its failure, as far as it does.
+type Cause struct {
+	File    string // a base name, or a path where go test printed one; or empty
+	Line    int
+	Message string // one printable line
+}
+
+// String is like x_test.go:12: got 1, want 2.
+func (c Cause) String() string {
+	if c.File == "" {
+		return c.Message
+	}
+	return fmt.Sprintf("%s:%d: %s", path.Base(c.File), c.Line, c.Message)
+}
 
 var (
 	// What ends a test binary, as the Go runtime and package testing say it.
 	fatalLine = regexp.MustCompile(`^\s*(panic: |fatal error: |SIG[A-Z]+: |signal: )`)
 	// What testing.T's methods print: the file, the line, the message.
-	testLine = regexp.MustCompile(`^\s*([\w.+-]+\.go:\d+): ?(.*)$`)
+	testLine = regexp.MustCompile(`^\s*((?:/[^:]*/)?[\w.+-]+\.go):(\d+): ?(.*)$`)
+	// A line of a stack trace, of the race detector's, or of testify's.
+	frameLine = regexp.MustCompile(`^\s+(?:Error Trace:\s+)?(/[^:]*_test\.go):(\d+)\b`)
 	// Words of a message that is about a failure rather than a log line.
 	failureWord = regexp.MustCompile(`(?i)\b(errors?|fail(s|ed|ure)?|panic|invalid|unexpected|expected|mismatch|want(ed)?|got|cannot|can't|could not|couldn't|denied|not (supported|permitted|found|equal)|unknown|missing|no such|timed? ?out|too (large|many|old)|unreachable)\b`)
 	// testify puts its message on lines of their own.
@@ -22,33 +40,44 @@ var (
 	verifierCount = regexp.MustCompile(`^(processed \d+ insns|verification time|stack depth)`)
 )
 
-// tellingLine picks the line of a failed test's output that says most about
-// the failure, or returns an empty string. In this order: a panic, the last
-// testing message that sounds like a failure, the last testing message, the
-// last line.
-func tellingLine(output []string) string {
-	var said, failure, last string
+// Find picks the line of a failed test's output that says most about the
+// failure. In this order: a panic, the last testing message that sounds like a
+// failure, the last testing message, the last line.
+func Find(output []string) Cause {
+	var fatal, failure, said, last, frame Cause
 	for i, line := range output {
-		if fatalLine.MatchString(line) {
-			return clean(line)
+		if m := frameLine.FindStringSubmatch(line); m != nil && frame.File == "" {
+			frame = cause(m[1], m[2], "")
+		}
+		if fatalLine.MatchString(line) && fatal.Message == "" {
+			fatal.Message, frame = Line(line), Cause{} // its own trace follows
 		}
 		if m := testLine.FindStringSubmatch(line); m != nil {
-			msg := m[1] + ": " + message(m[2], output[i+1:])
-			said = msg
-			if failureWord.MatchString(msg) {
-				failure = msg
+			c := cause(m[1], m[2], message(m[3], output[i+1:]))
+			said = c
+			if failureWord.MatchString(c.String()) {
+				failure = c
 			}
 		}
-		if s := clean(line); s != "" && !framing(s) {
-			last = s
+		if s := Line(line); s != "" && !framing(s) {
+			last.Message = s
 		}
 	}
-	for _, s := range []string{failure, said, last} {
-		if s = clean(s); s != "" {
-			return s
+	for _, c := range []Cause{fatal, failure, said, last} {
+		if c == (Cause{}) {
+			continue
 		}
+		if c.File == "" || c.File == "testing.go" { // testing.go reports races
+			c.File, c.Line = frame.File, frame.Line
+		}
+		return c
 	}
-	return ""
+	return Cause{}
+}
+
+func cause(file, line, message string) Cause {
+	n, _ := strconv.Atoi(line)
+	return Cause{File: file, Line: n, Message: Line(message)}
 }
 
 // message completes the first line of a testing message by what its other
@@ -83,8 +112,8 @@ func framing(s string) bool {
 	return strings.HasPrefix(s, "=== ") || strings.HasPrefix(s, "--- ") || s == "FAIL" || s == "PASS"
 }
 
-// clean makes a line printable, one line, and short.
-func clean(s string) string {
+// Line makes text one printable line.
+func Line(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -94,11 +123,7 @@ func clean(s string) string {
 		}
 		return r
 	}, ansi.ReplaceAllString(strings.ToValidUTF8(s, "\ufffd"), ""))
-	s = strings.Join(strings.Fields(s), " ")
-	if runes := []rune(s); len(runes) > reasonLimit {
-		s = string(runes[:reasonLimit-1]) + "…"
-	}
-	return s
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // Escape sequences that set a terminal's colours and position.
