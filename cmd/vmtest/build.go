@@ -26,7 +26,7 @@ type buildFlags struct {
 }
 
 func (b *buildFlags) register(fs *flag.FlagSet) {
-	fs.StringVar(&b.source, "source", "", "kernel `source`: a tree, a tarball, or git:DIR[@REVISION] (default: Debian's linux-source package)")
+	fs.StringVar(&b.source, "source", "", "kernel `source`: a tree, a tarball, git:DIR[@REVISION], or kernel.org:VERSION (default: Debian's linux-source package)")
 	fs.StringVar(&b.output, "o", "", "OCI layout to pack into, a `directory` (default: kernels in the cache)")
 	fs.StringVar(&b.tag, "tag", "", "tag in the layout (default: the version's series, and the full version)")
 	fs.IntVar(&b.jobs, "j", 0, "compilers to run at a time (default: one a CPU)")
@@ -133,10 +133,17 @@ func parseSource(s string) (builder.Source, error) {
 		dir, revision, _ := strings.Cut(rest, "@")
 		return builder.Git{Dir: dir, Rev: revision}, nil
 	}
+	if version, ok := strings.CutPrefix(s, "kernel.org:"); ok {
+		v, err := kver.Parse(version)
+		if err != nil {
+			return nil, usagef("kernel.org:6.12.94", "-source: %v", err)
+		}
+		return builder.KernelOrg{Version: v}, nil
+	}
 	info, err := os.Stat(s)
 	switch {
 	case err != nil:
-		return nil, usagef("a directory, a tarball, or git:DIR[@REVISION]", "-source: %v", err)
+		return nil, usagef("a directory, a tarball, git:DIR[@REVISION] or kernel.org:VERSION", "-source: %v", err)
 	case info.IsDir():
 		return builder.Directory{Path: s}, nil
 	}

@@ -84,6 +84,11 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	VMTEST_CACHE            the cache directory (default: bpf-vmtest in XDG_CACHE_HOME)
 	VMTEST_DEBIAN_MIRROR    the mirror for debian: kernels, instead of apt's own
 	VMTEST_UBUNTU_MIRROR    the same for ubuntu:
+	VMTEST_KERNEL_MIRROR    the mirror for sources of kernel.org: the URL before
+	                        /pub/linux/kernel; also asked for /torvalds/t (release
+	                        candidates), /releases.json (kernel update) and the key
+	                        that signs releases
+	VMTEST_KERNEL_KEYRING   an OpenPGP file with that key, instead of asking for it
 	XDG_CACHE_HOME          the parent of the cache directory (default: ~/.cache)
 `,
 }
