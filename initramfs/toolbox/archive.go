@@ -12,6 +12,10 @@ import (
 // ours, into u-root's init and shell: an uncompressed cpio archive, the same
 // bytes for the same toolbox.
 func (t *Toolbox) WriteArchive(w io.Writer) error {
+	bill, err := t.Bill.encode()
+	if err != nil {
+		return fmt.Errorf("write toolbox: %w", err)
+	}
 	records := []cpio.Record{
 		cpio.Directory("dev", 0o755),
 		// The kernel opens the console as init's standard streams before
@@ -23,6 +27,7 @@ func (t *Toolbox) WriteArchive(w io.Writer) error {
 		cpio.Directory("sys", 0o755),
 		cpio.Directory("tmp", 0o1777),
 		cpio.Directory("etc", 0o755), // u-root's init copies it
+		cpio.StaticFile(billPath, string(bill), 0o644),
 		cpio.Directory("root", 0o700),
 		cpio.Directory("bin", 0o755),
 		cpio.Symlink("bin/sh", "../bbin/"+shell),

@@ -2,11 +2,13 @@ package toolbox
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +22,9 @@ func fakeToolbox(t *testing.T) *Toolbox {
 	if err := os.WriteFile(binary, []byte("program"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return &Toolbox{Binary: binary, Commands: []string{"gosh", "init", "ls"}}
+	return &Toolbox{Binary: binary, Commands: []string{"gosh", "init", "ls"}, Bill: Bill{
+		Go: "go1.26.8", Modules: []Module{{uRoot, uRootVersion, uRootSum}},
+	}}
 }
 
 // archived is what an archive holds, read back.
@@ -54,13 +58,35 @@ func recordNames(records []cpio.Record) []string {
 func TestWriteArchive(t *testing.T) {
 	records := archived(t, fakeToolbox(t).WriteArchive)
 	want := []string{
-		"dev", "dev/console", "dev/null", "dev/tty", "proc", "sys", "tmp", "etc", "root",
+		"dev", "dev/console", "dev/null", "dev/tty", "proc", "sys", "tmp", "etc", "etc/toolbox.json", "root",
 		"bin", "bin/sh", "init", "bbin", "bbin/gosh", "bbin/init", "bbin/ls", "bbin/bb",
 	}
 	if diff := cmp.Diff(want, recordNames(records)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	checkKernelCanUnpack(t, records)
+}
+
+// What an archive was made of is read from it; the overlay is ours alone.
+func TestReadBill(t *testing.T) {
+	box := fakeToolbox(t)
+	var archive, overlay bytes.Buffer
+	if err := errors.Join(box.WriteArchive(&archive), box.WriteOverlay(&overlay)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadBill(bytes.NewReader(archive.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&box.Bill, got); diff != "" {
+		t.Errorf("bill (-want +got):\n%s", diff)
+	}
+	if got, err := ReadBill(bytes.NewReader(overlay.Bytes())); got != nil || err != nil {
+		t.Errorf("the overlay's is %+v, %v, want none", got, err)
+	}
+	if got, err := ReadBill(strings.NewReader("not an archive, but long enough to hold the header of one: " + strings.Repeat("x", 200))); err == nil {
+		t.Errorf("read %+v from what is no archive", got)
+	}
 }
 
 func TestWriteOverlay(t *testing.T) {
@@ -91,7 +117,8 @@ func checkKernelCanUnpack(t *testing.T, records []cpio.Record) {
 				t.Errorf("%s leads to %q, which is not there (%v)", r.Name, target, err)
 			}
 		case cpio.S_IFREG:
-			if r.Name != "bbin/bb" || r.Mode&0o777 != 0o755 || r.FileSize != uint64(len("program")) {
+			program := r.Name == "bbin/bb" && r.Mode&0o777 == 0o755 && r.FileSize == uint64(len("program"))
+			if !program && r.Name != billPath {
 				t.Errorf("file %+v", r.Info)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,6 +64,9 @@ func TestBuild(t *testing.T) {
 		}
 		if diff := cmp.Diff(first.Commands, listed); diff != "" {
 			t.Errorf("commands (-want +got):\n%s", diff)
+		}
+		if uRootModule := (Module{uRoot, uRootVersion, uRootSum}); !slices.Contains(first.Bill.Modules, uRootModule) || len(first.Bill.Modules) < 5 {
+			t.Errorf("the bill is %+v", first.Bill)
 		}
 		var archive bytes.Buffer
 		if err := first.WriteArchive(&archive); err != nil {
@@ -127,7 +131,7 @@ func buildTwice(t *testing.T, want *Toolbox) {
 	}
 	wg.Wait()
 	entries, err := os.ReadDir(filepath.Join(cache, "toolbox"))
-	if err != nil || len(entries) != 2 { // the program and the lock
+	if err != nil || len(entries) != 3 { // the program, its bill and the lock
 		t.Errorf("the cache holds %v, %v", entries, err)
 	}
 }

@@ -26,6 +26,8 @@ type Toolbox struct {
 	// Commands are their names, sorted. The program chooses by its own name,
 	// or by its first argument.
 	Commands []string
+	// Bill is what the program was made of.
+	Bill Bill
 }
 
 // Options are a build's.
@@ -65,7 +67,7 @@ func build(ctx context.Context, o Options) (*Toolbox, error) {
 		return nil, err
 	}
 	t := &Toolbox{Arch: r.Arch, Binary: filepath.Join(dir, r.key()), Commands: names()}
-	if _, err := os.Stat(t.Binary); err == nil {
+	if t.found() {
 		return t, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -77,7 +79,7 @@ func build(ctx context.Context, o Options) (*Toolbox, error) {
 		return nil, err
 	}
 	defer unlock()
-	if _, err := os.Stat(t.Binary); err == nil {
+	if t.found() {
 		return t, nil
 	}
 	w, err := newWorkshop(dir, r, toolchain, o.Progress)
@@ -85,7 +87,12 @@ func build(ctx context.Context, o Options) (*Toolbox, error) {
 		return nil, err
 	}
 	defer w.close()
-	return t, w.make(ctx, t.Binary)
+	bill, err := w.make(ctx, t.Binary)
+	if err != nil {
+		return nil, err
+	}
+	t.Bill = *bill
+	return t, nil
 }
 
 // names are the commands' own, sorted.

@@ -47,23 +47,30 @@ func newWorkshop(cache string, r recipe, t toolchain, progress func(string)) (*w
 
 func (w *workshop) close() { os.RemoveAll(w.dir) }
 
-// make leaves the program at path, or nothing.
-func (w *workshop) make(ctx context.Context, path string) error {
+// make leaves the program at path with its bill beside it, or no program.
+func (w *workshop) make(ctx context.Context, path string) (*Bill, error) {
 	w.progress("fetching u-root " + uRootVersion)
 	module, err := w.fetch(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.progress(fmt.Sprintf("generating a program of %d u-root commands", len(w.Commands)))
 	if err := w.generate(ctx, module); err != nil {
-		return err
+		return nil, err
+	}
+	bill, err := w.bill(ctx, module)
+	if err != nil {
+		return nil, err
 	}
 	w.progress("compiling it for " + w.Arch + " (minutes, the first time)")
 	binary, err := w.compile(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return os.Rename(binary, path)
+	if err := writeBill(path, bill); err != nil {
+		return nil, err
+	}
+	return bill, os.Rename(binary, path)
 }
 
 // fetch returns the directory of u-root in the module cache.
