@@ -29,7 +29,7 @@ type expr interface {
 
 // A need is one condition that does not hold.
 type need struct {
-	text   string // like "FUNCTION_TRACER=n" or "PAHOLE_VERSION >= 122, but it is 121"
+	text   string // like "FUNCTION_TRACER, which is n" or "PAHOLE_VERSION >= 122, but PAHOLE_VERSION is 121"
 	symbol string // the symbol to switch on, when it is as simple as that
 }
 
@@ -133,7 +133,7 @@ func (s symbolExpr) unmet(c Config) []need {
 	if s.eval(c) != no {
 		return nil
 	}
-	return []need{{text: string(s) + "=n", symbol: string(s)}}
+	return []need{{text: string(s) + ", which is n", symbol: string(s)}}
 }
 
 func (k constExpr) unmet(c Config) []need {
@@ -149,7 +149,7 @@ func (e notExpr) unmet(c Config) []need {
 	if e.eval(c) != no {
 		return nil
 	}
-	return []need{{text: e.String() + ", but it is set"}}
+	return []need{{text: fmt.Sprintf("%s, but %s", e, values(e.x, c))}}
 }
 
 func (e andExpr) unmet(c Config) []need { return append(e.x.unmet(c), e.y.unmet(c)...) }
@@ -158,7 +158,7 @@ func (e orExpr) unmet(c Config) []need {
 	if e.eval(c) != no {
 		return nil
 	}
-	return []need{{text: "one of " + e.String()}}
+	return []need{{text: fmt.Sprintf("one of %s, but %s", e, values(e, c))}}
 }
 
 func (e compareExpr) unmet(c Config) []need {
@@ -166,6 +166,34 @@ func (e compareExpr) unmet(c Config) []need {
 		return nil
 	}
 	return []need{{text: fmt.Sprintf("%s, but %s is %s", e, e.x, cmp.Or(operand(e.x, c), "unset"))}}
+}
+
+// values says what the symbols of an expression are, like "NET is y, BPF is n".
+func values(e expr, c Config) string {
+	var list []string
+	for _, s := range symbols(e) {
+		list = append(list, s+" is "+c.Get(s))
+	}
+	return strings.Join(list, ", ")
+}
+
+// symbols lists the symbols of an expression, each once.
+func symbols(e expr) []string {
+	var list []string
+	switch e := e.(type) {
+	case symbolExpr:
+		list = []string{string(e)}
+	case notExpr:
+		list = symbols(e.x)
+	case andExpr:
+		list = append(symbols(e.x), symbols(e.y)...)
+	case orExpr:
+		list = append(symbols(e.x), symbols(e.y)...)
+	case compareExpr:
+		list = append(symbols(e.x), symbols(e.y)...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // macros lists the parts of an expression that cannot be judged here.

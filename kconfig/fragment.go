@@ -16,11 +16,12 @@ type Fragment struct {
 
 // A Request asks for one value of one symbol.
 type Request struct {
-	Symbol string     // without CONFIG_
-	Value  string     // y, m, n, a number, or a quoted string, as .config writes it
-	Range  kver.Range // kernels the request is meant for
-	Ranged bool       // Range was written down
-	Pos    Position
+	Symbol   string     // without CONFIG_
+	Value    string     // y, m, n, a number, or a quoted string, as .config writes it
+	Range    kver.Range // kernels the request is meant for
+	Ranged   bool       // Range was written down
+	Override bool       // it takes the place of what fragments before it ask for
+	Pos      Position
 }
 
 // A Position is a line of a fragment.
@@ -46,7 +47,10 @@ func (e *SyntaxError) Hint() string { return e.hint }
 // ExitCode marks a usage error.
 func (e *SyntaxError) ExitCode() int { return 2 }
 
-const syntaxHint = "a line is CONFIG_NAME=VALUE or # CONFIG_NAME is not set, and may end in a range of kernel versions: CONFIG_FPROBE=y  # 5.18.."
+const syntaxHint = "a line is CONFIG_NAME=VALUE or # CONFIG_NAME is not set, and may end in a range of kernel versions, in the word override, or in both: CONFIG_FPROBE=n  # 5.18.. override"
+
+// overrideWord ends a line that is meant to change what another fragment says.
+const overrideWord = "override"
 
 var (
 	assignment = regexp.MustCompile(`^CONFIG_([A-Za-z0-9_]+)=("(?:[^"\\]|\\.)*"|[^\s"#]+)(.*)$`)
@@ -99,12 +103,23 @@ func parseLine(line string) (*Request, *SyntaxError) {
 	if !ok || rest[0] == '#' {
 		return nil, syntaxError("unexpected %q after CONFIG_%s", rest, r.Symbol)
 	}
-	var err error
-	if r.Range, err = kver.ParseRange(strings.TrimSpace(annotation)); err != nil {
+	if err := r.annotate(strings.Fields(annotation)); err != nil {
 		return nil, syntaxError("comment after CONFIG_%s: %v", r.Symbol, err)
 	}
-	r.Ranged = true
 	return &r, nil
+}
+
+// annotate reads the words after the #: a range, override, or both.
+func (r *Request) annotate(words []string) (err error) {
+	if last := len(words) - 1; last >= 0 && words[last] == overrideWord {
+		r.Override = true
+		if words = words[:last]; last == 0 {
+			return nil
+		}
+	}
+	r.Range, err = kver.ParseRange(strings.Join(words, " "))
+	r.Ranged = true
+	return err
 }
 
 func syntaxError(format string, args ...any) *SyntaxError {

@@ -1,7 +1,9 @@
 package kconfig
 
 import (
+	"cmp"
 	_ "embed"
+	"slices"
 	"sync"
 )
 
@@ -20,17 +22,36 @@ var knownSymbols = sync.OnceValue(func() *SymbolTable {
 	return t
 })
 
-// nearest gives the known symbol that a misspelt one is closest to, or ""
-// when none is close: more than a fifth of its letters differ.
-func (t *SymbolTable) nearest(misspelt string) string {
-	best, bestDistance := "", max(2, len(misspelt)/5)+1
+// mostNearest is how many guesses help.
+const mostNearest = 3
+
+// nearest gives the known symbols that a misspelt one is closest to, best
+// first and those that the tree has before others; none when more than a fifth
+// of the letters differ.
+func (t *SymbolTable) nearest(misspelt string, tree *Tree) []string {
+	type guess struct {
+		name     string
+		distance int
+		foreign  bool
+	}
+	var guesses []guess
+	limit := max(2, len(misspelt)/5)
 	for name := range t.masks {
-		d := distance(misspelt, name, bestDistance)
-		if d < bestDistance || d == bestDistance && best != "" && name < best {
-			best, bestDistance = name, d
+		if d := distance(misspelt, name, limit+1); d <= limit {
+			guesses = append(guesses, guess{name, d, !tree.Has(name)})
 		}
 	}
-	return best
+	slices.SortFunc(guesses, func(a, b guess) int {
+		if a.distance == b.distance && a.foreign != b.foreign {
+			return map[bool]int{true: 1, false: -1}[a.foreign]
+		}
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
+	})
+	var names []string
+	for _, g := range guesses[:min(len(guesses), mostNearest)] {
+		names = append(names, g.name)
+	}
+	return names
 }
 
 // distance is the Levenshtein distance, or any number of at least limit when

@@ -43,6 +43,11 @@ func (t *SymbolTable) Set(series kver.Version, symbols []string) error {
 	return nil
 }
 
+// Known lists the series that are in the table, oldest first.
+func (t *SymbolTable) Known() []kver.Version {
+	return slices.SortedFunc(slices.Values(t.series), kver.Version.Compare)
+}
+
 // Series lists the series that have the symbol, oldest first.
 func (t *SymbolTable) Series(symbol string) []kver.Version {
 	var list []kver.Version

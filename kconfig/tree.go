@@ -151,7 +151,7 @@ func (t *Tree) follow(n need, c Config, depth int) string {
 	if len(deeper) == 0 {
 		return n.text
 	}
-	return fmt.Sprintf("%s (%s)", n.text, strings.Join(deeper, ", "))
+	return fmt.Sprintf("%s (%s)", n.text, strings.Join(deeper, "; "))
 }
 
 func (s *symbol) describeSelectors() string {
