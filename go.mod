@@ -3,6 +3,7 @@ module github.com/bpf-vmtest/bpf-vmtest
 go 1.26.0
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/cilium/ebpf v0.22.0
 	github.com/google/go-cmp v0.7.0

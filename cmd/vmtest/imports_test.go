@@ -20,7 +20,7 @@ var allowed = map[string]string{
 	"internal/workspace": "internal/gotest internal/guest",
 	"internal/guest":     "initramfs/wire internal/console internal/machine",
 	"internal/machine":   "initramfs/wire",
-	"internal/store":     "internal/artifact internal/distro internal/kernel internal/kernelref internal/kver",
+	"internal/store":     "internal/artifact internal/distro internal/kernel internal/kernelref internal/kver internal/registry",
 	"internal/distro":    "internal/kver",
 	"internal/artifact":  "internal/kver",
 	"internal/blocklist": "internal/configfile internal/failure internal/kver",
@@ -48,6 +48,7 @@ var allowed = map[string]string{
 	"internal/kernel":     "",
 	"internal/kver":       "",
 	"internal/record":     "",
+	"internal/registry":   "",
 	"internal/result":     "",
 }
 

@@ -49,8 +49,9 @@ func (a *app) pullKernels(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	kernels := a.store(cache)
 	for _, ref := range refs {
-		k, err := a.store(cache).Resolve(ctx, ref)
+		k, err := kernels.Resolve(ctx, ref)
 		if err != nil {
 			return err
 		}

@@ -2,114 +2,87 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// blob downloads a blob to a file, which the caller must remove. It holds what
-// the descriptor's digest says, or there is an error.
-func (s *Store) blob(ctx context.Context, from origin, d v1.Descriptor, what string) (path string, err error) {
+// blob is one that is on disk, complete, as long as it is open.
+type blob struct{ *lockedfile.File }
+
+// blob downloads a blob, which holds what the descriptor's digest says, or
+// there is an error. What has arrived by then is kept, for the next attempt, of
+// this process or another.
+func (s *Store) blob(ctx context.Context, from origin, d v1.Descriptor, what string, progress func(done int64)) (*blob, error) {
 	if err := checkDigest(d.Digest); err != nil {
-		return "", err
+		return nil, err
 	}
-	err = s.retry(ctx, from.Attempts(), what, func() error {
-		path, err = s.tryBlob(ctx, from, d, what)
-		return err
-	})
+	b, err := s.openBlob(d.Digest)
 	if err != nil {
-		return "", fmt.Errorf("fetch %s %s: %w", what, d.Digest, err)
+		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	return path, nil
+	err = from.Download(ctx, d, b.File.File, progress)
+	if err == nil {
+		_, err = b.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("fetch %s %s: %w", what, d.Digest, err), b.leave())
+	}
+	return b, nil
 }
 
-// retry calls f until it succeeds, with pauses of 1, 3, 9 … seconds.
-func (s *Store) retry(ctx context.Context, attempts int, what string, f func() error) error {
-	pause := s.pause()
-	for attempt := 1; ; attempt++ {
-		err := f()
-		if err == nil || attempt >= attempts || ctx.Err() != nil || permanent(err) {
-			return err
-		}
-		s.warn("fetch %s: %v; trying again", what, err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-		pause *= 3
-	}
-}
-
-func (s *Store) tryBlob(ctx context.Context, from origin, d v1.Descriptor, what string) (path string, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	r, err := from.Blob(ctx, d)
+// openBlob opens the file that a blob is downloaded to and keeps others away
+// from it.
+func (s *Store) openBlob(digest v1.Hash) (*blob, error) {
+	path, err := s.path("blobs", digest.Hex)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	defer r.Close()
-	f, err := s.temp()
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		f.Close()
+	for {
+		f, err := lockedfile.Edit(path)
 		if err != nil {
-			os.Remove(f.Name())
+			return nil, err
 		}
-	}()
-	watched := s.watch(cancel, r, Progress{What: what, Total: d.Size})
-	defer watched.stop()
-	h := sha256.New()
-	// One byte more than announced is enough to know.
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(watched, d.Size+1))
-	switch {
-	case context.Cause(ctx) != nil:
-		return "", context.Cause(ctx)
-	case err != nil:
-		return "", err
-	case n != d.Size:
-		return "", fmt.Errorf("it has %d bytes or more, want %d", n, d.Size)
+		mine, err := f.Stat()
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		// Whoever had it until now may have removed it.
+		if there, err := os.Stat(path); err == nil && os.SameFile(mine, there) {
+			return &blob{f}, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
 	}
-	if got := fmt.Sprintf("%x", h.Sum(nil)); got != d.Digest.Hex {
-		return "", fmt.Errorf("its content has the digest sha256:%s", got)
+}
+
+// Close removes the blob, which has been unpacked.
+func (b *blob) Close() error {
+	return errors.Join(os.Remove(b.Name()), b.File.Close())
+}
+
+// leave gives up a blob that is not complete.
+func (b *blob) leave() error {
+	info, err := b.Stat()
+	if err == nil && info.Size() == 0 {
+		return b.Close()
 	}
-	return f.Name(), nil
+	return errors.Join(err, b.File.Close())
 }
 
-// A server that sends nothing for this long is given up.
-const silence = time.Minute
-
-// watched is a download that reports its progress and ends when the other side
-// falls silent.
-type watched struct {
-	store    *Store
-	r        io.Reader
-	timer    *time.Timer
-	progress Progress
-	next     time.Time // when to report again
-}
-
-func (s *Store) watch(cancel context.CancelCauseFunc, r io.Reader, p Progress) *watched {
-	return &watched{store: s, r: r, progress: p, timer: time.AfterFunc(silence, func() {
-		cancel(fmt.Errorf("the server has sent nothing for %v", silence))
-	})}
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	w.timer.Reset(silence)
-	w.progress.Done += int64(n)
-	if now := time.Now(); err != nil || now.After(w.next) {
-		w.store.progress(w.progress)
-		w.next = now.Add(100 * time.Millisecond)
+// meter reports a download's progress, from time to time.
+func (s *Store) meter(what string, total int64) func(done int64) {
+	var next time.Time
+	return func(done int64) {
+		if now := time.Now(); done == total || now.After(next) {
+			s.progress(Progress{What: what, Done: done, Total: total})
+			next = now.Add(100 * time.Millisecond)
+		}
 	}
-	return n, err
 }
-
-func (w *watched) stop() { w.timer.Stop() }

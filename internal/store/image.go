@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,14 +19,13 @@ import (
 )
 
 // origin is where the blobs of an image are: a layout or a registry. What it
-// serves is not trusted.
+// gives is what the digest says, or there is an error.
 type origin interface {
 	// Manifest reads a manifest or an index.
-	Manifest(context.Context, v1.Descriptor) (io.ReadCloser, error)
-	// Blob reads a layer or a configuration.
-	Blob(context.Context, v1.Descriptor) (io.ReadCloser, error)
-	// Attempts is how often reading is worth trying.
-	Attempts() int
+	Manifest(context.Context, v1.Hash) ([]byte, error)
+	// Download completes a file that may hold the beginning of a layer or
+	// a configuration.
+	Download(context.Context, v1.Descriptor, *os.File, func(done int64)) error
 }
 
 // image is a manifest for the wanted architecture.
@@ -34,9 +34,6 @@ type image struct {
 	digest   v1.Hash
 	manifest v1.Manifest
 }
-
-// Manifests, indexes and configurations are small; registries allow 4 MiB.
-const documentLimit = 4 << 20
 
 // choose finds the image for the store's architecture among the descriptors of
 // manifests and indexes.
@@ -101,42 +98,54 @@ func platform(d v1.Descriptor) string {
 
 // manifest reads a manifest or index.
 func (s *Store) manifest(ctx context.Context, from origin, d v1.Descriptor) ([]byte, error) {
-	return s.document(ctx, from, d, "manifest", from.Manifest)
+	content, err := s.document(d.Digest, func() ([]byte, error) { return from.Manifest(ctx, d.Digest) })
+	if err != nil {
+		return nil, fmt.Errorf("fetch manifest %s: %w", d.Digest, err)
+	}
+	return content, nil
 }
+
+// configuration reads an image's configuration.
+func (s *Store) configuration(ctx context.Context, img *image) ([]byte, error) {
+	d := img.manifest.Config
+	return s.document(d.Digest, func() ([]byte, error) {
+		if d.Size > documentLimit {
+			return nil, fmt.Errorf("fetch configuration %s: it is larger than %d bytes", d.Digest, documentLimit)
+		}
+		b, err := s.blob(ctx, img.origin, d, "configuration", func(int64) {})
+		if err != nil {
+			return nil, err
+		}
+		content, err := io.ReadAll(b)
+		return content, errors.Join(err, b.Close())
+	})
+}
+
+// Manifests, indexes and configurations are small; registries allow 4 MiB.
+const documentLimit = 4 << 20
 
 // document reads what is small, from the cache where possible: what has been
 // seen once is found again without its origin.
-func (s *Store) document(ctx context.Context, from origin, d v1.Descriptor, what string, open opener) ([]byte, error) {
-	if err := checkDigest(d.Digest); err != nil {
+func (s *Store) document(digest v1.Hash, fetch func() ([]byte, error)) ([]byte, error) {
+	if err := checkDigest(digest); err != nil {
 		return nil, err
 	}
-	cached, err := s.path("documents", d.Digest.Hex)
+	cached, err := s.path("documents", digest.Hex)
 	if err != nil {
 		return nil, err
 	}
-	if content, err := os.ReadFile(cached); err == nil {
+	if content, err := os.ReadFile(cached); err == nil && checkDocument(content, digest) == nil {
 		return content, nil
 	}
-	var content []byte
-	err = s.retry(ctx, from.Attempts(), what, func() error {
-		r, err := open(ctx, d)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		content, err = io.ReadAll(io.LimitReader(r, documentLimit+1))
-		if err != nil {
-			return err
-		}
-		return checkDocument(content, d.Digest)
-	})
+	content, err := fetch()
+	if err == nil {
+		err = checkDocument(content, digest)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("fetch %s %s: %w", what, d.Digest, err)
+		return nil, err
 	}
 	return content, renameio.WriteFile(cached, content, 0o644)
 }
-
-type opener func(context.Context, v1.Descriptor) (io.ReadCloser, error)
 
 func checkDocument(content []byte, digest v1.Hash) error {
 	if len(content) > documentLimit {
@@ -151,7 +160,7 @@ func checkDocument(content []byte, digest v1.Hash) error {
 // imageArch is the architecture in the image's configuration.
 func (s *Store) imageArch(ctx context.Context, img *image) (string, error) {
 	d := img.manifest.Config
-	content, err := s.document(ctx, img.origin, d, "configuration", img.origin.Blob)
+	content, err := s.configuration(ctx, img)
 	if err != nil {
 		return "", err
 	}

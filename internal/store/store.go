@@ -3,23 +3,23 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/authn/github"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/distro"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/registry"
 )
 
 // Store resolves references. Only Dir must be set. It may be used by several
@@ -40,8 +40,9 @@ type Store struct {
 	// Keychain has the credentials for registries, by default docker's
 	// configuration and, for ghcr.io, GITHUB_TOKEN.
 	Keychain authn.Keychain
-	// Transport reaches registries, by default one that gives up on a
-	// server that says nothing for a minute.
+	// Mirrors of registries are by default those of registries.conf.
+	Mirrors *registry.Mirrors
+	// Transport reaches registries, by default as Go does.
 	Transport http.RoundTripper
 	// Progress, when set, is called during downloads, from one goroutine at
 	// a time for each call of Resolve.
@@ -50,11 +51,11 @@ type Store struct {
 	// the work goes on.
 	Warn func(message string)
 
-	firstPause time.Duration // before a second attempt; a test's is shorter
-}
+	firstPause, silence time.Duration // of the client's, shorter in tests
 
-// pause is how long to wait before a second attempt; later pauses are longer.
-func (s *Store) pause() time.Duration { return cmp.Or(s.firstPause, time.Second) }
+	once       sync.Once
+	registries *registry.Client
+}
 
 // Progress is the state of one download.
 type Progress = distro.Progress
@@ -119,13 +120,6 @@ func (s *Store) warn(format string, args ...any) {
 	if s.Warn != nil {
 		s.Warn(fmt.Sprintf(format, args...))
 	}
-}
-
-func (s *Store) keychain() authn.Keychain {
-	if s.Keychain == nil {
-		return authn.NewMultiKeychain(authn.DefaultKeychain, github.Keychain)
-	}
-	return s.Keychain
 }
 
 // path is an absolute path in the cache; its directory is made.

@@ -292,13 +292,21 @@ func TestRegistryFaults(t *testing.T) {
 			})
 			return func(w http.ResponseWriter, q *http.Request) bool { return isBlob(q) && cut(w, q) }
 		}(), "", ""},
+		"cut blob always": {func(w http.ResponseWriter, q *http.Request) bool {
+			if !isBlob(q) {
+				return false
+			}
+			w.Header().Set("Content-Length", "100000")
+			w.WriteHeader(http.StatusOK)
+			return true
+		}, "the connection ended after 0 of", "kept"},
 		"other content": {func(w http.ResponseWriter, q *http.Request) bool {
 			if isBlob(q) {
 				w.Write(bytes.Repeat([]byte("tampered"), 1000))
 				return true
 			}
 			return false
-		}, "fetch", ""},
+		}, "other content", "changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -350,6 +358,58 @@ func cached(t *testing.T, s *Store) []string {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// A download that broke off goes on where it was, in another run, too; and a
+// blob that was complete needs no registry.
+func TestResume(t *testing.T) {
+	dir, server := t.TempDir(), newServer(t)
+	pack(t, dir, "6.12", "6.12.95", "amd64")
+	server.push(t, dir, "6.12")
+	var ranges []string
+	var mu sync.Mutex
+	server.fault.Store(func(w http.ResponseWriter, q *http.Request) bool {
+		if !strings.Contains(q.URL.Path, "/blobs/") {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if r := q.Header.Get("Range"); r != "" {
+			ranges = append(ranges, r)
+		}
+		return false
+	})
+	ref := server.repository + ":6.12"
+	s := newStore(t)
+	layers, err := artifact.OpenLayout(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := layers.Find("6.12", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := s.choose(t.Context(), onDisk{layers}, found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What two runs that were killed may have left: a part, and all.
+	for i, keep := range []func([]byte) []byte{func(b []byte) []byte { return b[:10] }, bytes.Clone} {
+		content, err := os.ReadFile(filepath.Join(dir, "blobs/sha256", img.manifest.Layers[i].Digest.Hex))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFiles(t, s.Dir, map[string]string{"blobs/" + img.manifest.Layers[i].Digest.Hex: string(keep(content))})
+	}
+	if _, err := resolve(t, s, "%s", ref); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"bytes=10-"}, ranges); diff != "" {
+		t.Errorf("ranges asked for (-want +got):\n%s", diff)
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.Dir, "blobs/*")); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
 }
 
 // The same reference at once, in one store and in two with one cache.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -144,18 +145,12 @@ func (s *Store) stage(dir string, fill func(tmp string) error) error {
 }
 
 func (s *Store) unpackLayer(ctx context.Context, img *image, d v1.Descriptor, what, dir string, how artifact.Extraction) error {
-	path, err := s.blob(ctx, img.origin, d, what)
+	b, err := s.blob(ctx, img.origin, d, what, s.meter(what, d.Size))
 	if err != nil {
 		return err
 	}
-	defer os.Remove(path)
-	f, err := os.Open(path)
-	if err != nil {
-		return err
+	if err := how.Extract(ctx, b, dir); err != nil {
+		return errors.Join(fmt.Errorf("unpack %s %s: %w", what, d.Digest, err), b.Close())
 	}
-	defer f.Close()
-	if err := how.Extract(ctx, f, dir); err != nil {
-		return fmt.Errorf("unpack %s %s: %w", what, d.Digest, err)
-	}
-	return nil
+	return b.Close()
 }
