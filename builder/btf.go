@@ -3,7 +3,10 @@ package builder
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/cilium/ebpf/btf"
 )
@@ -23,16 +26,25 @@ func (e *BTFError) Hint() string {
 	return "pahole writes it while the kernel is linked: see what it says in " + e.Log + ", and whether pahole is too old or too new for this kernel"
 }
 
-// readBTF takes the BTF out of a vmlinux and makes sure that it can be used.
-func (b *build) readBTF(vmlinux string) ([]byte, error) {
+// btfSymbol is the switch that gives a kernel its types.
+const btfSymbol = "DEBUG_INFO_BTF"
+
+// collectBTF takes the BTF out of a vmlinux into dir and makes sure that it
+// can be used. A kernel configured without is to have none.
+func (b *build) collectBTF(vmlinux, dir string) error {
 	raw, err := sectionOf(vmlinux, ".BTF")
-	if err == nil {
+	switch {
+	case !b.has(btfSymbol) && err == nil:
+		err = fmt.Errorf("there is some, without CONFIG_%s", btfSymbol)
+	case !b.has(btfSymbol) && errors.Is(err, errNoSection):
+		return nil
+	case err == nil:
 		err = checkBTF(raw)
 	}
 	if err != nil {
-		return nil, &BTFError{Release: b.release, Cause: err, Log: b.logPath()}
+		return &BTFError{Release: b.release, Cause: err, Log: b.logPath()}
 	}
-	return raw, nil
+	return os.WriteFile(filepath.Join(dir, btfName), raw, 0o644)
 }
 
 // checkBTF looks for the type most programs relocate against: without it the
@@ -49,6 +61,8 @@ func checkBTF(raw []byte) error {
 	return nil
 }
 
+var errNoSection = errors.New("no section")
+
 func sectionOf(path, name string) ([]byte, error) {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -57,7 +71,7 @@ func sectionOf(path, name string) ([]byte, error) {
 	defer f.Close()
 	s := f.Section(name)
 	if s == nil || s.Type == elf.SHT_NOBITS || s.Size == 0 {
-		return nil, fmt.Errorf("no section %s", name)
+		return nil, fmt.Errorf("%w %s", errNoSection, name)
 	}
 	return s.Data()
 }

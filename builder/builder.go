@@ -24,7 +24,9 @@ type Options struct {
 	Dir string
 	// Arch is the kernel's GOARCH, by default this machine's.
 	Arch string
-	// Fragments are merged with the embedded ones.
+	// Flavour is one of [kconfig.Flavours]; empty is the default flavour.
+	Flavour string
+	// Fragments are merged on top of the embedded ones and the flavour's.
 	Fragments []*kconfig.Fragment
 	// Jobs is how many compilers run at once, by default one per CPU.
 	Jobs int
@@ -56,21 +58,27 @@ type Result struct {
 	Vmlinux    string // ELF without debug information, with the PVH note and BTF
 	Config     string // .config
 	SystemMap  string
-	BTF        string // detached, as /sys/kernel/btf/vmlinux is
+	BTF        string // detached, as /sys/kernel/btf/vmlinux is; empty where the configuration has none
 	ModulesDir string // lib/modules/<release>, with modules.dep in it
-	Log        string // what make and its tools printed
+	// DebugDir is a directory for gdb: vmlinux with its debug information,
+	// vmlinux-gdb.py beside it, and what that loads. It is empty unless the
+	// configuration has GDB_SCRIPTS, as the flavour debug has.
+	DebugDir string
+	Log      string // what make and its tools printed
 
 	BuildInfo BuildInfo
 	Cached    bool // found finished in the cache
 }
 
-// BuildInfo is everything a kernel was made from.
+// BuildInfo is everything a kernel was made from. It names no place on the
+// machine that built it.
 type BuildInfo struct {
 	Source       string   `json:"source"`       // for people: linux-source-6.12 6.12.95-1~bpo12+1
 	SourceDigest string   `json:"sourceDigest"` // sha256:…, or git-tree:… for a commit
 	ConfigDigest string   `json:"configDigest"` // sha256:… of .config
-	Fragments    []string `json:"fragments"`    // names, in the order they were merged
-	Compiler     string   `json:"compiler"`     // first line of its --version
+	Flavour      string   `json:"flavour,omitempty"`
+	Fragments    []string `json:"fragments"` // names, in the order they were merged
+	Compiler     string   `json:"compiler"`  // first line of its --version
 	Linker       string   `json:"linker"`
 	Pahole       string   `json:"pahole"`
 	Objects      int64    `json:"objects"` // files compiled
@@ -127,8 +135,9 @@ type build struct {
 	version   kver.Version
 	selection *kconfig.Selection
 	fragments []string // names
-	key       string   // identifies everything that goes into the kernel
-	out       string   // where make writes (its O=)
+	config    kconfig.Config
+	key       string // identifies everything that goes into the kernel
+	out       string // where make writes (its O=)
 	log       *os.File
 	objects   int64 // compiled so far
 	release   string
@@ -162,13 +171,9 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 	if b.makeArch, err = kconfig.MakeArch(o.Arch); err != nil {
 		return nil, err
 	}
-	frags, err := kconfig.Embedded(o.Arch)
+	frags, err := b.mergeOrder()
 	if err != nil {
 		return nil, err
-	}
-	frags = append(frags, o.Fragments...)
-	for _, f := range frags {
-		b.fragments = append(b.fragments, f.Name)
 	}
 	if b.tools, err = findTools(ctx, o.Arch); err != nil {
 		return nil, err
@@ -186,6 +191,30 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 	b.key = b.describe().key()
 	return b, nil
 }
+
+// mergeOrder lists the fragments in the order in which they are merged, and
+// keeps their names: of the user's without the directory.
+func (b *build) mergeOrder() ([]*kconfig.Fragment, error) {
+	all, err := kconfig.Embedded(b.Arch)
+	if err != nil {
+		return nil, err
+	}
+	flavour, err := kconfig.Flavour(b.Flavour, b.Arch)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, flavour...)
+	for _, f := range all {
+		b.fragments = append(b.fragments, f.Name)
+	}
+	for _, f := range b.Fragments {
+		b.fragments = append(b.fragments, filepath.Base(f.Name))
+	}
+	return append(all, b.Fragments...), nil
+}
+
+// has reports whether the configuration has the symbol on.
+func (b *build) has(symbol string) bool { return b.config.Get(symbol) == "y" }
 
 func (b *build) close() {
 	for i := len(b.cleanup) - 1; i >= 0; i-- {

@@ -23,6 +23,10 @@ var compiled = regexp.MustCompile(`^  (?:CC|AS)(?: \[M\])? `)
 func (b *build) compile(ctx context.Context) error {
 	p := Progress{Phase: "compile", Total: b.estimate(), Unit: "objects"}
 	b.Progress(p)
+	targets := []string{imageTargets[b.Arch].target, "modules"}
+	if b.has(gdbSymbol) {
+		targets = append(targets, gdbTarget)
+	}
 	err := b.make(ctx, func(line string) {
 		if compiled.MatchString(line) {
 			p.Done++
@@ -30,7 +34,7 @@ func (b *build) compile(ctx context.Context) error {
 		} else if strings.HasPrefix(line, "  LD      vmlinux") || strings.HasPrefix(line, "  BTF ") {
 			b.phase("link")
 		}
-	}, imageTargets[b.Arch].target, "modules")
+	}, targets...)
 	if err != nil {
 		return err
 	}

@@ -45,11 +45,10 @@ func (b *build) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	got, err := kconfig.ParseConfig(data)
-	if err != nil {
+	if b.config, err = kconfig.ParseConfig(data); err != nil {
 		return err
 	}
-	return b.selection.Check(got, tree)
+	return b.selection.Check(b.config, tree)
 }
 
 // makeOut makes the build directory, which [build.close] removes.

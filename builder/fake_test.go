@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +43,13 @@ bzImage:
 	echo image > $(O)/arch/arm64/boot/Image
 	echo map > $(O)/System.map
 	cp vmlinux $(O)/vmlinux
+	! grep -q '^# CONFIG_DEBUG_INFO_BTF ' $(O)/.config || test -e stubborn || objcopy --remove-section .BTF $(O)/vmlinux
 Image: bzImage
+scripts_gdb:
+	mkdir -p $(O)/scripts/gdb/linux
+	echo generated > $(O)/scripts/gdb/linux/constants.py
+	ln -s $(abspath scripts/gdb/linux/utils.py) $(O)/scripts/gdb/linux/
+	ln -s $(abspath scripts/gdb/vmlinux-gdb.py) $(O)/
 modules:
 	test -z "$(M)" || test -e $(M)/bpf_testmod.c -a -e $(M)/bpf_testmod_kfunc.h
 modules_install:
@@ -69,6 +76,16 @@ func fakeTree(t *testing.T) string {
 	}
 	for _, name := range []string{"bpf_testmod.c", "bpf_testmod_kfunc.h", "other.c"} {
 		write(t, filepath.Join(dir, "tools/testing/selftests/bpf/test_kmods", name), "")
+	}
+	for _, name := range kconfig.Flavours() {
+		flavour, err := kconfig.Flavour(name, hostArch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frags = append(frags, flavour...)
+	}
+	for _, name := range []string{"vmlinux-gdb.py", "linux/utils.py"} {
+		write(t, filepath.Join(dir, "scripts/gdb", name), "")
 	}
 	var tree strings.Builder
 	for _, f := range frags {
@@ -166,6 +183,95 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// A flavour is a kernel of its own, with the parts that its configuration
+// gives.
+func TestFlavours(t *testing.T) {
+	src, dir := fakeTree(t), t.TempDir()
+	build := func(flavour string) *Result {
+		t.Helper()
+		var r *Result
+		for _, cached := range []bool{false, true} {
+			var err error
+			r, err = Build(context.Background(), Options{Source: Directory{src}, Dir: dir, Flavour: flavour})
+			if err != nil {
+				t.Fatalf("%s: %v", flavour, err)
+			}
+			if r.Cached != cached || r.BuildInfo.Flavour != flavour {
+				t.Errorf("Build of %q = %+v, want Cached %v", flavour, r, cached)
+			}
+		}
+		return r
+	}
+	plain, nobtf, debug := build(""), build("nobtf"), build("debug")
+	if plain.Dir == nobtf.Dir || nobtf.Dir == debug.Dir || debug.Dir == plain.Dir {
+		t.Error("two flavours are one kernel")
+	}
+	if plain.BTF == "" || debug.BTF == "" || nobtf.BTF != "" {
+		t.Errorf("BTF of default, debug, nobtf = %q, %q, %q, want none of the last", plain.BTF, debug.BTF, nobtf.BTF)
+	}
+	if plain.DebugDir != "" || nobtf.DebugDir != "" {
+		t.Errorf("debug information of default and nobtf in %q, %q", plain.DebugDir, nobtf.DebugDir)
+	}
+	var files []string
+	err := fs.WalkDir(os.DirFS(debug.DebugDir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, fmt.Sprintf("%s %v", path, d.Type()))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"scripts/gdb/linux/constants.py ----------", "scripts/gdb/linux/utils.py ----------", "vmlinux ----------", "vmlinux-gdb.py ----------"}
+	if diff := cmp.Diff(want, files); diff != "" {
+		t.Errorf("debug information: %s", diff)
+	}
+	if last := debug.BuildInfo.Fragments[len(debug.BuildInfo.Fragments)-1]; last != "flavours/debug.config" {
+		t.Errorf("the last fragment is %s", last)
+	}
+	// A finished kernel that lost its debug information is built again.
+	if err := os.RemoveAll(debug.DebugDir); err != nil {
+		t.Fatal(err)
+	}
+	build("debug")
+
+	write(t, filepath.Join(src, "stubborn"), "")
+	_, err = Build(context.Background(), Options{Source: Directory{src}, Dir: dir, Flavour: "nobtf"})
+	var e *BTFError
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), "without CONFIG_DEBUG_INFO_BTF") {
+		t.Errorf("Build of nobtf with BTF = %v", err)
+	}
+	var unknown *kconfig.FlavourError
+	if _, err = Build(context.Background(), Options{Source: Directory{src}, Dir: dir, Flavour: "debgu"}); !errors.As(err, &unknown) {
+		t.Errorf("Build of an unknown flavour = %v", err)
+	}
+}
+
+// Nothing of what is recorded depends on where source, fragment and cache are.
+func TestPlacesUnrecorded(t *testing.T) {
+	src := fakeTree(t)
+	var infos []BuildInfo
+	for range 2 {
+		moved, dir := filepath.Join(t.TempDir(), "source"), t.TempDir()
+		if err := os.Rename(src, moved); err != nil {
+			t.Fatal(err)
+		}
+		src = moved
+		f, err := kconfig.Parse(filepath.Join(dir, "my.config"), []byte("CONFIG_KCMP=y\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Build(context.Background(), Options{Source: Directory{src}, Dir: dir, Fragments: []*kconfig.Fragment{f}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		infos = append(infos, r.BuildInfo)
+	}
+	if diff := cmp.Diff(infos[0], infos[1]); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // leftovers fails the test when the cache holds more than finished work.
 func leftovers(t *testing.T, dir string) {
 	t.Helper()
@@ -195,6 +301,9 @@ func TestBuildErrors(t *testing.T) {
 		"conflict": {
 			func(string) {}, "CONFIG_SMP=n\n",
 			func(err error) bool { var e *kconfig.ConflictError; return errors.As(err, &e) }, "my.config:1, but =y at base.config:"},
+		"override of nothing": {
+			func(string) {}, "CONFIG_KASAN=n  # override\n",
+			func(err error) bool { var e *kconfig.OverrideError; return errors.As(err, &e) }, "my.config:1 overrides nothing"},
 		"no BTF": {
 			func(src string) {
 				exec.Command("objcopy", "--remove-section", ".BTF", filepath.Join(src, "vmlinux")).Run()

@@ -8,7 +8,7 @@ import (
 
 // recipe is part of every key: it changes when this package makes another
 // kernel out of the same ingredients.
-const recipe = "3"
+const recipe = "4"
 
 // A description is everything that decides what a finished kernel is. It is
 // known before anything is unpacked or configured.

@@ -41,10 +41,8 @@ func (b *build) make(ctx context.Context, line func(string), targets ...string) 
 		"CC=ccache " + b.tools.prefix + "gcc",
 		"HOSTCC=ccache gcc",
 		"PAHOLE=" + filepath.Join(b.out, paholeWrapper),
-		// The build directory's name is random; it must not reach the
-		// debug information, over which the build ID is computed.
-		"KCFLAGS=-fdebug-prefix-map=" + b.out + "=/vmtest",
-		"KAFLAGS=-fdebug-prefix-map=" + b.out + "=/vmtest",
+		"KCFLAGS=" + b.prefixMaps(),
+		"KAFLAGS=" + b.prefixMaps(),
 		// Even empty, this keeps setlocalversion from asking git for a suffix.
 		"LOCALVERSION=",
 	}, targets...)
@@ -78,6 +76,27 @@ func (b *build) make(ctx context.Context, line func(string), targets ...string) 
 	}
 	return nil
 }
+
+// debugPrefix is the name of the build directory in debug information.
+const debugPrefix = "/vmtest"
+
+// prefixMaps are flags that keep directories of this machine out of the debug
+// information, over which the build ID is computed.
+//
+// Where the build directory is in the tree all other names are relative to it,
+// and more flags would be a loss: ccache counts them.
+func (b *build) prefixMaps() string {
+	out := prefixMap(b.out, debugPrefix)
+	if b.tree.builds == b.tree.dir {
+		return out
+	}
+	return b.sourcePrefixMap() + " " + out // the last that fits is taken
+}
+
+// sourcePrefixMap gives absolute names of the source the form of relative ones.
+func (b *build) sourcePrefixMap() string { return prefixMap(b.tree.dir, debugPrefix+"/..") }
+
+func prefixMap(from, to string) string { return "-fdebug-prefix-map=" + from + "=" + to }
 
 // environ is all that make gets to see: a kernel must not depend on the
 // variables of whoever builds it.

@@ -23,6 +23,7 @@ const (
 	configName    = "config"
 	systemMapName = "System.map"
 	btfName       = "vmlinux.btf"
+	debugName     = "debug"
 	logName       = "build.log"
 	recordName    = "build.json"
 )
@@ -33,6 +34,9 @@ type record struct {
 	Release   string    `json:"release"`
 	Arch      string    `json:"arch"`
 	BuildInfo BuildInfo `json:"build"`
+	// What not every configuration gives.
+	BTF   bool `json:"btf"`
+	Debug bool `json:"debug,omitempty"`
 }
 
 func (b *build) resultsDir() string { return filepath.Join(b.Dir, "builds") }
@@ -48,8 +52,8 @@ func (b *build) load() (*Result, error) {
 		return nil, err
 	}
 	r.Cached = true
-	// The kernel is the same whatever its source and fragments are called.
-	r.BuildInfo.Source, r.BuildInfo.Fragments = b.tree.name, b.fragments
+	// The kernel is the same whatever its ingredients are called.
+	r.BuildInfo.Source, r.BuildInfo.Flavour, r.BuildInfo.Fragments = b.tree.name, b.Flavour, b.fragments
 	return r, nil
 }
 
@@ -70,7 +74,6 @@ func load(dir string) (*Result, error) {
 		Vmlinux:    filepath.Join(dir, vmlinuxName),
 		Config:     filepath.Join(dir, configName),
 		SystemMap:  filepath.Join(dir, systemMapName),
-		BTF:        filepath.Join(dir, btfName),
 		ModulesDir: filepath.Join(dir, "lib/modules", rec.Release),
 		Log:        filepath.Join(dir, logName),
 		BuildInfo:  rec.BuildInfo,
@@ -78,7 +81,16 @@ func load(dir string) (*Result, error) {
 	if r.Version, err = kver.Parse(rec.Version); err != nil {
 		return nil, fmt.Errorf("read finished kernel %q: %w", dir, err)
 	}
-	for _, path := range []string{r.Image, r.Vmlinux, r.Config, r.SystemMap, r.BTF, r.ModulesDir} {
+	paths := []string{r.Image, r.Vmlinux, r.Config, r.SystemMap, r.ModulesDir}
+	if rec.BTF {
+		r.BTF = filepath.Join(dir, btfName)
+		paths = append(paths, r.BTF)
+	}
+	if rec.Debug {
+		r.DebugDir = filepath.Join(dir, debugName)
+		paths = append(paths, filepath.Join(r.DebugDir, vmlinuxName))
+	}
+	for _, path := range paths {
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("read finished kernel %q: %w", dir, err)
 		}
@@ -144,11 +156,10 @@ func (b *build) collect(ctx context.Context, dir string) error {
 	if err := run(strip); err != nil {
 		return err
 	}
-	raw, err := b.readBTF(vmlinux)
-	if err != nil {
+	if err := b.collectBTF(vmlinux, dir); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, btfName), raw, 0o644); err != nil {
+	if err := b.collectDebug(dir); err != nil {
 		return err
 	}
 	image := imageTargets[b.Arch]
@@ -190,10 +201,11 @@ func (b *build) writeRecord(dir string) error {
 	if err != nil {
 		return err
 	}
-	rec := record{Version: b.version.String(), Release: b.release, Arch: b.Arch, BuildInfo: BuildInfo{
+	rec := record{Version: b.version.String(), Release: b.release, Arch: b.Arch, BTF: b.has(btfSymbol), Debug: b.has(gdbSymbol), BuildInfo: BuildInfo{
 		Source:       b.tree.name,
 		SourceDigest: b.tree.digest,
 		ConfigDigest: "sha256:" + configDigest,
+		Flavour:      b.Flavour,
 		Fragments:    b.fragments,
 		Compiler:     b.tools.compiler,
 		Linker:       b.tools.linker,

@@ -26,7 +26,7 @@ type Source interface {
 // A tree is a kernel's source on disk, locked against other builds.
 type tree struct {
 	dir    string
-	name   string // for people
+	name   string // for people; it is in the artifact and must not hold a path
 	digest string // of the content, with its kind: sha256:…, git-tree:…
 	// builds is where build directories are made. For a tree in the cache it
 	// is the tree itself: only then are all paths that reach the compiler
@@ -126,7 +126,7 @@ func (g Git) open(ctx context.Context, o Options) (*tree, error) {
 		return nil, err
 	}
 	return unpack(ctx, o, archive{
-		name:   fmt.Sprintf("%s at %.12s", filepath.Base(g.Dir), commit),
+		name:   fmt.Sprintf("commit %.12s", commit),
 		digest: "git-tree:" + content,
 		extract: func(ctx context.Context, dir string) error {
 			tarball := dir + ".tar"
@@ -193,7 +193,7 @@ func (d Directory) open(ctx context.Context, o Options) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tree{dir: dir, name: dir, digest: "sha256:" + digest, builds: builds, unlock: unlock}, nil
+	return &tree{dir: dir, name: "a directory", digest: "sha256:" + digest, builds: builds, unlock: unlock}, nil
 }
 
 func hashFile(path string) (string, error) {

@@ -30,7 +30,10 @@ func (b *build) compileTestModule(ctx context.Context) (string, error) {
 		if err := copyTestModule(from, to); err != nil {
 			return "", fmt.Errorf("copy source of module %q: %w", testModule, err)
 		}
-		return to, b.make(ctx, nil, "M="+to, "modules")
+		// The build directory's name is random: no use in ccache. Since 6.13
+		// the kernel's headers have absolute names in such a build.
+		flags := "KCFLAGS=" + b.sourcePrefixMap() + " " + prefixMap(b.out, debugPrefix)
+		return to, b.make(ctx, nil, "M="+to, flags, "CC="+b.tools.prefix+"gcc", "modules")
 	}
 	return "", nil
 }
