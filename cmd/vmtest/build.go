@@ -20,6 +20,7 @@ type buildFlags struct {
 	output    string
 	tag       string
 	jobs      int
+	flavour   string
 	fragments stringList
 	noBoot    bool
 	verbose   bool
@@ -28,9 +29,10 @@ type buildFlags struct {
 func (b *buildFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&b.source, "source", "", "kernel `source`: a tree, a tarball, git:DIR[@REVISION], or kernel.org:VERSION (default: Debian's linux-source package)")
 	fs.StringVar(&b.output, "o", "", "OCI layout to pack into, a `directory` (default: kernels in the cache)")
-	fs.StringVar(&b.tag, "tag", "", "tag in the layout (default: the version's series, and the full version)")
+	fs.StringVar(&b.tag, "tag", "", "tag in the layout (default: the version's series, and the full version, with -FLAVOUR)")
 	fs.IntVar(&b.jobs, "j", 0, "compilers to run at a time (default: one a CPU)")
-	fs.Var(&b.fragments, "fragment", "merge this `file` on top of the embedded fragments; may be repeated")
+	fs.StringVar(&b.flavour, "flavour", "", "build this `flavour`: "+strings.Join(kconfig.Flavours(), ", "))
+	fs.Var(&b.fragments, "fragment", "merge this `file` on top of the embedded fragments and the flavour's; may be repeated")
 	fs.BoolVar(&b.noBoot, "no-boot", false, "do not boot the finished kernel")
 	fs.BoolVar(&b.verbose, "v", false, "show what make prints")
 }
@@ -94,7 +96,7 @@ func (a *app) buildOne(ctx context.Context, b *buildFlags, o builder.Options) (*
 
 // options reads the arguments: a version, or a source that has one.
 func (b *buildFlags) options(args []string, cache string) (builder.Options, error) {
-	o := builder.Options{Dir: cache, Jobs: b.jobs}
+	o := builder.Options{Dir: cache, Jobs: b.jobs, Flavour: b.flavour}
 	if len(args) > 1 || len(args) == 0 && b.source == "" {
 		return o, usagef("vmtest kernel build 6.12", "kernel build: want one version, or -source")
 	}

@@ -28,9 +28,10 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	parts := artifact.Parts{
 		Release: r.Release, Arch: r.Arch,
 		Kernel: r.Image, VMLinux: r.Vmlinux, Config: r.Config, SystemMap: r.SystemMap,
-		BTF: r.BTF, Initramfs: initramfs, Modules: r.ModulesDir,
+		BTF: r.BTF, Initramfs: initramfs, Modules: r.ModulesDir, Debug: r.DebugDir,
 		Build: artifact.Build{
-			Source: r.BuildInfo.Source, SourceDigest: r.BuildInfo.SourceDigest,
+			Flavour: r.BuildInfo.Flavour,
+			Source:  r.BuildInfo.Source, SourceDigest: r.BuildInfo.SourceDigest,
 			Fragments: r.BuildInfo.Fragments,
 			Compiler:  r.BuildInfo.Compiler, Linker: r.BuildInfo.Linker, Pahole: r.BuildInfo.Pahole,
 		},
@@ -38,7 +39,7 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	layout := orElse(b.output, filepath.Join(cache, "layout"))
 	tags := []string{b.tag}
 	if b.tag == "" {
-		tags = artifact.Name{Version: r.Version}.Tags()
+		tags = artifact.Name{Version: r.Version, Flavour: r.BuildInfo.Flavour}.Tags()
 	}
 	if k.digest, err = artifact.Pack(ctx, parts, layout, tags...); err != nil {
 		return err

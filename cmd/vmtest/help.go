@@ -41,6 +41,7 @@ var pages = map[string]string{
 	"kernels": `A kernel is named by a reference:
 
 	6.12                          a tag in the default repository, ghcr.io/bpf-vmtest/kernels
+	6.12-debug, 6.12-nobtf        the same of a flavour: see vmtest kernel build -h
 	stable, mainline, longterm, next
 	                              the tags that are moved from kernel to kernel
 	ghcr.io/org/kernels:6.12      an image in any registry; @sha256:… pins it

@@ -36,6 +36,7 @@ const (
 	Initramfs Part = "initramfs"  // boots by itself; compressed in any way Linux reads
 	Modules   Part = "modules"    // the directory of the release's modules
 	Selftests Part = "selftests"  // the directory of the kernel's BPF selftests, built
+	Debug     Part = "debug"      // a directory for gdb: vmlinux with debug information, and scripts
 )
 
 // Path is where the part of the release is in the image's file system.
@@ -51,6 +52,8 @@ func (p Part) Path(release string) string {
 		return "boot/vmlinux.btf"
 	case Modules:
 		return "usr/lib/modules/" + release
+	case Debug:
+		return "usr/lib/debug/lib/modules/" + release // where distributions keep it
 	case Selftests:
 		return "usr/src/linux/tools/testing/selftests/bpf" // as in cilium/ci-kernels
 	}
@@ -58,7 +61,7 @@ func (p Part) Path(release string) string {
 }
 
 // IsTree reports whether the part is a directory with everything below it.
-func (p Part) IsTree() bool { return p == Modules || p == Selftests }
+func (p Part) IsTree() bool { return p == Modules || p == Selftests || p == Debug }
 
 // Parts is a kernel to be packed: paths of files and directories on disk.
 // Release, Arch and one of Kernel and VMLinux are needed, the rest is left out
@@ -76,6 +79,7 @@ type Parts struct {
 	Initramfs string
 	Modules   string // …/lib/modules/RELEASE, with modules.dep in it
 	Selftests string
+	Debug     string
 
 	// Build is how the kernel was made, as far as that is known.
 	Build Build
@@ -93,7 +97,7 @@ func (p Parts) files() []file {
 	all := []file{
 		{Kernel, p.Kernel}, {VMLinux, p.VMLinux}, {Config, p.Config}, {Modules, p.Modules},
 		{Initramfs, p.Initramfs}, {Features, p.Features}, {BTF, p.BTF}, {SystemMap, p.SystemMap},
-		{Selftests, p.Selftests},
+		{Selftests, p.Selftests}, {Debug, p.Debug},
 	}
 	var there []file
 	for _, f := range all {

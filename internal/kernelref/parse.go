@@ -24,9 +24,14 @@ var (
 	// The only algorithm in use, and the only one this program checks.
 	digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	suitePattern  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	// A tag's end, as package artifact writes it: the date of one build, and a
+	// flavour, which must not look like a release candidate.
+	endPattern       = regexp.MustCompile(`^(.+?)(?:-\d{8}(?:\.\d+)?)?(-[a-z][a-z0-9]*)?$`)
+	candidatePattern = regexp.MustCompile(`^-rc\d*$`)
 )
 
-// Parse reads one reference. A bare version or moniker is a tag in the default
+// Parse reads one reference. A bare version or moniker, also with a date and a
+// flavour behind it, is a tag in the default
 // repository, which is HOST/REPOSITORY, oci:DIR, debian or ubuntu, and may be
 // empty when there is none. The error is an *Error.
 func Parse(s, defaultRepository string) (Ref, error) {
@@ -92,6 +97,15 @@ func isPath(s string) bool {
 
 // isTag reports whether s alone names a kernel in the default repository.
 func isTag(s string) bool {
+	if isKernel(s) {
+		return true
+	}
+	m := endPattern.FindStringSubmatch(s)
+	return m != nil && isKernel(m[1]) && !candidatePattern.MatchString(m[2])
+}
+
+// isKernel reports whether s is a version or a moniker.
+func isKernel(s string) bool {
 	_, err := kver.Parse(s)
 	return err == nil && !strings.Contains(s, "~") || slices.Contains(monikers, s)
 }

@@ -29,6 +29,12 @@ func TestParse(t *testing.T) {
 		"longterm": Registry{repository, "longterm", ""},
 		"mainline": Registry{repository, "mainline", ""},
 
+		"6.12-debug":               Registry{repository, "6.12-debug", ""},
+		"7.3-rc7-nobtf":            Registry{repository, "7.3-rc7-nobtf", ""},
+		"6.12.94-20261121":         Registry{repository, "6.12.94-20261121", ""},
+		"6.12.94-20261121.2-debug": Registry{repository, "6.12.94-20261121.2-debug", ""},
+		"stable-kasan":             Registry{repository, "stable-kasan", ""},
+
 		"ghcr.io/org/kernels:6.12":              Registry{repository, "6.12", ""},
 		"ghcr.io/org/kernels@" + digest:         Registry{repository, "", digest},
 		"ghcr.io/org/kernels:6.12@" + digest:    Registry{repository, "6.12", digest},
@@ -71,7 +77,16 @@ func TestParseErrors(t *testing.T) {
 		"":                                   "empty",
 		"6":                                  "not a version",
 		"v6.12":                              "not a version",
-		"6.12-debug":                         "not a version",
+		"6.12-":                              "not a version",
+		"6.12-rc":                            "not a version",
+		"6.12-rc1-rc2":                       "not a version",
+		"6.12-Debug":                         "not a version",
+		"6.12-debug-20261121":                "not a version",
+		"6.12-2026":                          "not a version",
+		"6.12~rc1-debug":                     "not a version",
+		"debug":                              "not a version",
+		"latest-debug":                       "not a version",
+		"debian:6.12-debug":                  "want MAJOR.MINOR",
 		"latest":                             "not a version",
 		"bzImage":                            "not a version",
 		"6.12\n":                             "control character",
@@ -150,7 +165,7 @@ func TestParseList(t *testing.T) {
 // What is accepted must print as it was written and parse to the same again,
 // and only paths may hold what a shell or a file system would act on.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"6.12", "stable", "ghcr.io/o/k:6.12@" + digest, "oci:a/b:6.12", "debian:6.12@sid", "ubuntu:noble", "./x", "localhost:1/a@" + digest} {
+	for _, s := range []string{"6.12", "6.12.94-20261121-debug", "stable", "ghcr.io/o/k:6.12@" + digest, "oci:a/b:6.12", "debian:6.12@sid", "ubuntu:noble", "./x", "localhost:1/a@" + digest} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -3,6 +3,8 @@
 //
 //	6.12  6.12.94  7.3-rc7  stable  mainline  longterm  next
 //	                        a tag in the default repository
+//	6.12-debug  6.12.94-20261121  6.12.94-20261121-debug  stable-nobtf
+//	                        the same, of a flavour, and of one build
 //	HOST/REPOSITORY:TAG     an image in a registry; HOST/REPOSITORY@DIGEST and
 //	                        HOST/REPOSITORY:TAG@DIGEST pin it
 //	oci:DIR                 the only kernel in an OCI layout on disk;
@@ -88,6 +90,6 @@ func (e *Error) ExitCode() int { return 2 }
 
 // Hint lists what is accepted.
 func (e *Error) Hint() string {
-	return "a kernel is a version (6.12), stable, mainline, longterm, next, an image (ghcr.io/org/kernels:6.12), " +
+	return "a kernel is a version (6.12, 6.12-debug), stable, mainline, longterm, next, an image (ghcr.io/org/kernels:6.12), " +
 		"oci:DIR[:TAG], debian:6.12, ubuntu:6.8, or a path that starts with / or ./"
 }
