@@ -30,7 +30,7 @@ func (t *Toolbox) WriteArchive(w io.Writer) error {
 		cpio.StaticFile(billPath, string(bill), 0o644),
 		cpio.Directory("root", 0o700),
 		cpio.Directory("bin", 0o755),
-		cpio.Symlink("bin/sh", "../bbin/"+shell),
+		cpio.Symlink("bin/sh", "../bbin/"+posixShell),
 		cpio.Symlink("init", "bbin/"+inits),
 	}
 	return t.write(w, append(records, t.links(func(string) bool { return true })...))
@@ -44,7 +44,7 @@ func (t *Toolbox) WriteOverlay(w io.Writer) error {
 
 // links are /bbin without the program itself.
 func (t *Toolbox) links(with func(command string) bool) []cpio.Record {
-	records := []cpio.Record{cpio.Directory("bbin", 0o755)}
+	records := []cpio.Record{cpio.Directory("bbin", 0o755), cpio.Symlink("bbin/"+posixShell, "bb")}
 	for _, c := range t.Commands {
 		if with(c) {
 			records = append(records, cpio.Symlink("bbin/"+c, "bb"))

@@ -59,7 +59,7 @@ func TestWriteArchive(t *testing.T) {
 	records := archived(t, fakeToolbox(t).WriteArchive)
 	want := []string{
 		"dev", "dev/console", "dev/null", "dev/tty", "proc", "sys", "tmp", "etc", "etc/toolbox.json", "root",
-		"bin", "bin/sh", "init", "bbin", "bbin/gosh", "bbin/init", "bbin/ls", "bbin/bb",
+		"bin", "bin/sh", "init", "bbin", "bbin/sh", "bbin/gosh", "bbin/init", "bbin/ls", "bbin/bb",
 	}
 	if diff := cmp.Diff(want, recordNames(records)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
@@ -91,7 +91,7 @@ func TestReadBill(t *testing.T) {
 
 func TestWriteOverlay(t *testing.T) {
 	records := archived(t, fakeToolbox(t).WriteOverlay)
-	if diff := cmp.Diff([]string{"bbin", "bbin/gosh", "bbin/ls", "bbin/bb"}, recordNames(records)); diff != "" {
+	if diff := cmp.Diff([]string{"bbin", "bbin/sh", "bbin/gosh", "bbin/ls", "bbin/bb"}, recordNames(records)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	checkKernelCanUnpack(t, records)

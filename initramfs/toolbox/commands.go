@@ -28,6 +28,26 @@ const (
 	inits = "init"
 )
 
+// posixShell is what everybody else calls the shell. The program finds a command
+// by the name it is started with, and follows links only where that is a path:
+// `sh -c` would look for a command sh.
+const (
+	posixShell  = "sh"
+	shellSource = `package main
+
+import (
+	"os"
+	"path/filepath"
+)
+
+func init() {
+	if filepath.Base(os.Args[0]) == "` + posixShell + `" {
+		os.Args[0] = "` + shell + `"
+	}
+}
+`
+)
+
 // commands are what a person looking around in a kernel under test reaches
 // for, as directories below u-root's cmds. There is no network to speak of,
 // and no disk, so what serves those is left out; so is tc, whose library complains

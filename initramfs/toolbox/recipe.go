@@ -16,6 +16,7 @@ type recipe struct {
 	Gobusybox string
 	Commands  []string
 	Flags     []string
+	Source    string // of ours, beside the generated one
 }
 
 // buildFlags make a small program that is the same wherever it is built.
@@ -27,7 +28,7 @@ func newRecipe(arch, goVersion string) recipe {
 	}
 	return recipe{
 		Arch: arch, Go: goVersion, URoot: uRootVersion + " " + uRootSum, Gobusybox: gobusyboxVersion,
-		Commands: commands, Flags: buildFlags,
+		Commands: commands, Flags: buildFlags, Source: shellSource,
 	}
 }
 

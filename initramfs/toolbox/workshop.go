@@ -102,6 +102,9 @@ func (e *fetchError) Hint() string {
 
 func (w *workshop) source() string { return filepath.Join(w.dir, "gopath") }
 
+// program is the directory of the program's main package.
+func (w *workshop) program() string { return filepath.Join(w.source(), "src", "bb.u-root.com", "bb") }
+
 // environment serializes changes of the process's.
 var environment sync.Mutex
 
@@ -136,6 +139,9 @@ func (w *workshop) generate(ctx context.Context, module string) error {
 			return fmt.Errorf("generate source: %w", err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(w.program(), "shell.go"), []byte(w.Source), 0o644); err != nil {
+		return fmt.Errorf("generate source: %w", err)
+	}
 	return ctx.Err()
 }
 
@@ -163,7 +169,7 @@ func neutralize() (restore func()) {
 func (w *workshop) compile(ctx context.Context) (string, error) {
 	binary := filepath.Join(w.dir, "bb")
 	args := append(append([]string{"build"}, w.Flags...), "-o", binary, ".")
-	_, err := w.run(ctx, filepath.Join(w.source(), "src", "bb.u-root.com", "bb"), []string{
+	_, err := w.run(ctx, w.program(), []string{
 		"GO111MODULE=off", "GOPATH=" + w.source(), "GOOS=linux", "GOARCH=" + w.Arch, "CGO_ENABLED=0",
 	}, args...)
 	return binary, err
