@@ -1,6 +1,8 @@
 // Init is PID 1 of a guest. It says hello over the wire, waits, builds the file
 // system it is told to, runs the commands it is told to, and powers off.
 //
+// Under the name of modprobe it is that program: see there.
+//
 // It decides nothing: what to mount, which environment to give and what a
 // result means is the host's business. It is compiled for each guest from the
 // source that vmtest carries, with the standard library alone.
@@ -9,6 +11,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -20,6 +23,13 @@ import (
 const portTimeout = 30 * time.Second
 
 func main() {
+	if filepath.Base(os.Args[0]) == "modprobe" {
+		if err := modprobe(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, "modprobe:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	err := run()
 	if err != nil {
 		logf("%v", err)
