@@ -50,6 +50,7 @@ type Share struct {
 // A NotFoundError says that there is no QEMU for an architecture.
 type NotFoundError struct {
 	Binary string
+	Arch   string // of its guests
 	Err    error
 }
 
@@ -58,7 +59,7 @@ func (e *NotFoundError) Unwrap() error { return e.Err }
 
 // Hint says how to get it.
 func (e *NotFoundError) Hint() string {
-	return "`vmtest setup` installs what is missing"
+	return "`vmtest setup -for " + e.Arch + "` installs it"
 }
 
 // An ExitError says that QEMU ended with an error of its own.
@@ -98,7 +99,7 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	}
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
-		return &NotFoundError{Binary: argv[0], Err: errors.Unwrap(err)}
+		return &NotFoundError{Binary: argv[0], Arch: m.Arch, Err: errors.Unwrap(err)}
 	}
 	wire, wireFar, err := socketPair("wire")
 	if err != nil {

@@ -70,7 +70,7 @@ func TestCommand(t *testing.T) {
 		t.Errorf("with KVM: %q, %v", argv, err)
 	}
 	m = Machine{Arch: "arm64", CPUs: 1, MemoryMiB: 512}
-	if argv, err = m.Command(); err != nil || argv[0] != "qemu-system-aarch64" {
+	if argv, err = m.Command(); err != nil || argv[0] != "qemu-system-aarch64" || !slices.Contains(options(argv), "-cpu max,pauth=off,lpa2=off") {
 		t.Errorf("for arm64: %q, %v", argv, err)
 	}
 	m.Arch = "sparc"
