@@ -17,8 +17,8 @@ const (
 	Build Group = "build" // build kernels
 	BPF   Group = "bpf"   // compile BPF programs from C
 	Dev   Group = "dev"   // run all of vmtest's own tests
-	ARM64 Group = "arm64" // run and build for arm64 on another architecture
-	AMD64 Group = "amd64" // run and build for amd64 on another architecture
+	ARM64 Group = "arm64" // run tests in, and build for, arm64 on another architecture
+	AMD64 Group = "amd64" // the same for amd64
 )
 
 // Groups lists those that mean something on this host.

@@ -75,16 +75,20 @@ func parseGoVersion(output string) (Version, error) {
 
 func (h header) check(ctx context.Context) Check {
 	c := Check{Name: h.name, Group: h.group, Status: OK, Detail: "found", supply: h.supply}
+	fault := Missing
+	if h.optional {
+		fault = Warn
+	}
 	compiler, err := lookPath(h.compiler)
 	if err != nil {
-		c.Status, c.Detail = Missing, fmt.Sprintf("cannot be looked for without %s: %s", h.compiler, h.why)
+		c.Status, c.Detail = fault, fmt.Sprintf("cannot be looked for without %s: %s", h.compiler, h.why)
 		return c
 	}
 	// The compiler knows its own search path; its -E finds without compiling.
 	cmd := command(ctx, compiler, "-E", "-x", "c", "-o", os.DevNull, "-")
 	cmd.Stdin = strings.NewReader(fmt.Sprintf("#if !__has_include(<%s>)\n#error missing\n#endif\n", h.include))
 	if err := cmd.Run(); err != nil {
-		c.Status, c.Detail = Missing, fmt.Sprintf("<%s> not found: %s", h.include, h.why)
+		c.Status, c.Detail = fault, fmt.Sprintf("<%s> not found: %s", h.include, h.why)
 	}
 	return c
 }

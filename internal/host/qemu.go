@@ -7,26 +7,33 @@ import (
 	"runtime"
 )
 
+// qemuBinaries are the names of QEMU by the GOARCH of its guests.
+var qemuBinaries = map[string]string{"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
+
 // A QEMUError says that a QEMU cannot be used.
-type QEMUError struct{ Binary, Problem string }
+type QEMUError struct{ Binary, Arch, Problem string }
 
 func (e *QEMUError) Error() string { return fmt.Sprintf("find %s: %s", e.Binary, e.Problem) }
 
 // Hint says what to do.
 func (e *QEMUError) Hint() string {
-	return "`vmtest setup` installs it; -qemu names another binary"
+	setup := "vmtest setup"
+	if e.Arch != runtime.GOARCH {
+		setup += " -for " + e.Arch
+	}
+	return "`" + setup + "` installs it; -qemu names another binary"
 }
 
-// QEMU returns the version of the QEMU that would run guests of this host's
-// architecture: of binary, or the one in PATH. The error is a [*QEMUError] when
-// there is none or it is too old. A version that cannot be read is nil.
-func QEMU(ctx context.Context, binary string) (Version, error) {
+// QEMU returns the version of the QEMU that would run guests of a GOARCH: of
+// binary, or the one in PATH. The error is a [*QEMUError] when there is none or
+// it is too old. A version that cannot be read is nil.
+func QEMU(ctx context.Context, arch, binary string) (Version, error) {
 	if binary == "" {
-		binary = map[string]string{"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}[runtime.GOARCH]
+		binary = qemuBinaries[arch]
 	}
 	path, err := exec.LookPath(binary)
 	if err != nil {
-		return nil, &QEMUError{binary, "not found"}
+		return nil, &QEMUError{binary, arch, "not found"}
 	}
 	out, err := output(ctx, path, "--version")
 	if err != nil {
@@ -37,7 +44,7 @@ func QEMU(ctx context.Context, binary string) (Version, error) {
 		return nil, nil // a wrapper or a development build: let it try
 	}
 	if v.Compare(leastQEMU) < 0 {
-		return nil, &QEMUError{binary, fmt.Sprintf("version %s is too old, %s or later is needed", v, leastQEMU)}
+		return nil, &QEMUError{binary, arch, fmt.Sprintf("version %s is too old, %s or later is needed", v, leastQEMU)}
 	}
 	return v, nil
 }

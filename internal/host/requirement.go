@@ -52,23 +52,25 @@ var programs = append(architectures(),
 	program{name: "gpg-agent", group: Dev, why: "gpg keeps keys with it"},
 )
 
+// crossCompilers are by the group they belong to where they cross.
+var crossCompilers = map[Group]string{AMD64: "x86_64-linux-gnu-gcc", ARM64: "aarch64-linux-gnu-gcc"}
+
 // architectures are the programs whose group depends on the host's own.
 func architectures() []program {
-	native := func(arch Group) Group {
-		if string(arch) == runtime.GOARCH {
-			return Run
+	var list []program
+	for _, arch := range []Group{AMD64, ARM64} {
+		qemu := program{
+			name: qemuBinaries[string(arch)], group: arch, why: "runs " + string(arch) + " VMs",
+			least: leastQEMU, parse: ParseQEMUVersion,
 		}
-		return arch
-	}
-	list := []program{
-		{name: "qemu-system-x86_64", group: native(AMD64), why: "runs amd64 VMs", least: leastQEMU, parse: ParseQEMUVersion},
-		{name: "qemu-system-aarch64", group: native(ARM64), why: "runs arm64 VMs", least: leastQEMU, parse: ParseQEMUVersion},
-	}
-	if native(AMD64) != Run {
-		list = append(list, program{name: "x86_64-linux-gnu-gcc", group: AMD64, why: "compiles amd64 kernels"})
-	}
-	if native(ARM64) != Run {
-		list = append(list, program{name: "aarch64-linux-gnu-gcc", group: ARM64, why: "compiles arm64 kernels"})
+		if string(arch) == runtime.GOARCH {
+			qemu.group = Run
+			list = append(list, qemu)
+			continue
+		}
+		list = append(list, qemu, program{
+			name: crossCompilers[arch], group: arch, why: "compiles " + string(arch) + " kernels, and tests with cgo",
+		})
 	}
 	return list
 }
@@ -81,10 +83,27 @@ type header struct {
 	compiler string
 	why      string
 	supply   supply
+	// optional headers are only warned about.
+	optional bool
 }
 
-var headers = []header{
-	{name: "libelf headers", group: Build, include: "gelf.h", compiler: "gcc", why: "the kernel's objtool needs them", supply: "libelf"},
-	{name: "openssl headers", group: Build, include: "openssl/opensslv.h", compiler: "gcc", why: "the kernel's certificate tools need them", supply: "openssl"},
-	{name: "libbpf headers", group: BPF, include: "bpf/bpf_helper_defs.h", compiler: "clang", why: "BPF programs include them", supply: "libbpf"},
+var headers = append(crossHeaders(),
+	header{name: "libelf headers", group: Build, include: "gelf.h", compiler: "gcc", why: "the kernel's objtool needs them", supply: "libelf"},
+	header{name: "openssl headers", group: Build, include: "openssl/opensslv.h", compiler: "gcc", why: "the kernel's certificate tools need them", supply: "openssl"},
+	header{name: "libbpf headers", group: BPF, include: "bpf/bpf_helper_defs.h", compiler: "clang", why: "BPF programs include them", supply: "libbpf"},
+)
+
+// crossHeaders are those of the C libraries of other architectures. Not every
+// distribution has them, and kernels do without.
+func crossHeaders() []header {
+	var list []header
+	for _, arch := range []Group{AMD64, ARM64} {
+		if string(arch) != runtime.GOARCH {
+			list = append(list, header{
+				name: string(arch) + " C library", group: arch, include: "stdlib.h", compiler: crossCompilers[arch],
+				why: "tests with cgo need it", supply: supply(arch + "-libc"), optional: true,
+			})
+		}
+	}
+	return list
 }

@@ -51,6 +51,8 @@ var packages = map[supply]map[manager][]string{
 
 	"aarch64-linux-gnu-gcc": {apt: {"gcc-aarch64-linux-gnu"}, dnf: {"gcc-aarch64-linux-gnu"}, pacman: {"aarch64-linux-gnu-gcc"}},
 	"x86_64-linux-gnu-gcc":  {apt: {"gcc-x86-64-linux-gnu"}, dnf: {"gcc-x86_64-linux-gnu"}},
+	"arm64-libc":            {apt: {"libc6-dev-arm64-cross"}, pacman: {"aarch64-linux-gnu-glibc"}},
+	"amd64-libc":            {apt: {"libc6-dev-amd64-cross"}},
 }
 
 func same(name string) map[manager][]string {
