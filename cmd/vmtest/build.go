@@ -33,6 +33,7 @@ func (b *buildFlags) register(fs *flag.FlagSet) {
 	fs.IntVar(&b.jobs, "j", 0, "compilers to run at a time (default: one a CPU)")
 	fs.StringVar(&b.flavour, "flavour", "", "build this `flavour`: "+strings.Join(kconfig.Flavours(), ", "))
 	fs.Var(&b.fragments, "fragment", "merge this `file` on top of the embedded fragments and the flavour's; may be repeated")
+	b.arch.register(fs)
 	fs.BoolVar(&b.noBoot, "no-boot", false, "do not boot the finished kernel")
 	fs.BoolVar(&b.verbose, "v", false, "show what make prints")
 }
@@ -96,7 +97,7 @@ func (a *app) buildOne(ctx context.Context, b *buildFlags, o builder.Options) (*
 
 // options reads the arguments: a version, or a source that has one.
 func (b *buildFlags) options(args []string, cache string) (builder.Options, error) {
-	o := builder.Options{Dir: cache, Jobs: b.jobs, Flavour: b.flavour}
+	o := builder.Options{Dir: cache, Arch: string(b.arch), Jobs: b.jobs, Flavour: b.flavour}
 	if len(args) > 1 || len(args) == 0 && b.source == "" {
 		return o, usagef("vmtest kernel build 6.12", "kernel build: want one version, or -source")
 	}

@@ -33,7 +33,7 @@ type execRun struct {
 	dir     string // empty for the current one
 	stdin   io.Reader
 	console string // file for the console, or empty
-	base    string // archive below ours, see boot.Machine
+	toolbox bool   // with u-root's commands, also where the host's are there
 	timeout time.Duration
 	quiet   bool
 	// terminal gives the command ours; it is called when the guest is ready.
@@ -85,14 +85,14 @@ func (a *app) execOne(ctx context.Context, e execRun) (int, error) {
 // execOn boots the kernel, runs the command and returns its exit code, 128 and
 // the signal's number when a signal ended it.
 func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
-	if _, err := host.QEMU(ctx, e.settings.QEMU); err != nil {
+	if _, err := host.QEMU(ctx, string(e.arch), e.settings.QEMU); err != nil {
 		return 0, err
 	}
 	space, err := e.workspace(ctx)
 	if err != nil {
 		return 0, err
 	}
-	k, err := a.store(e.cache).Resolve(ctx, e.ref)
+	k, err := a.store(e.cache, e.arch).Resolve(ctx, e.ref)
 	if err != nil {
 		return 0, err
 	}
@@ -101,13 +101,19 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 		return 0, err
 	}
 	defer remove()
+	base := ""
+	if e.toolbox || e.needsToolbox() {
+		if base, err = a.toolbox(ctx, e.cache, work, e.arch); err != nil {
+			return 0, err
+		}
+	}
 	log, closeLog, err := openConsole(e.console)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
 
-	m := boot.Machine{Settings: e.settings, Kernel: k, Layout: space.Layout(), Base: e.base, Dir: work, Log: log}
+	m := boot.Machine{Settings: e.settings, Kernel: k, Layout: space.Layout(), Base: base, Dir: work, Log: log}
 	g, err := m.Boot(ctx)
 	if err != nil {
 		return 0, err
@@ -170,7 +176,7 @@ func (e *execRun) workspace(ctx context.Context) (workspace.Workspace, error) {
 		return workspace.Workspace{}, err
 	}
 	return workspace.Workspace{
-		Go: env, Dirs: e.dirs(), Mounts: mounts, Hermetic: e.hermetic, Env: e.environment(),
+		Go: env, Arch: string(e.arch), Dirs: e.dirs(), Mounts: mounts, Hermetic: e.hermetic, Env: e.environment(),
 	}, nil
 }
 

@@ -22,7 +22,7 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	}
 	defer remove()
 	initramfs := filepath.Join(work, "initramfs.cpio")
-	if err := a.writeToolbox(ctx, cache, initramfs, (*toolbox.Toolbox).WriteArchive); err != nil {
+	if err := a.writeToolbox(ctx, cache, initramfs, r.Arch, (*toolbox.Toolbox).WriteArchive); err != nil {
 		return err
 	}
 	parts := artifact.Parts{
@@ -46,7 +46,7 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	}
 	k.ref = "oci:" + layout + ":" + tags[len(tags)-1]
 	if !b.noBoot {
-		if err := a.tryKernel(ctx, b, k.ref, cache, work); err != nil {
+		if err := a.tryKernel(ctx, b, k, cache); err != nil {
 			return err
 		}
 	}
@@ -55,22 +55,19 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 }
 
 // tryKernel boots an artifact as a run would and shows its name.
-func (a *app) tryKernel(ctx context.Context, b *buildFlags, ref, cache, work string) error {
-	parsed, err := kernelref.Parse(ref, "")
+func (a *app) tryKernel(ctx context.Context, b *buildFlags, k *finishedKernel, cache string) error {
+	ref, err := kernelref.Parse(k.ref, "")
 	if err != nil {
 		return err
 	}
 	b.settings.CPUs, b.settings.MemoryMiB = 2, 1024
 	e := execRun{
-		machineFlags: &machineFlags{settings: b.settings, hermetic: true},
-		ref:          parsed, cache: cache, dir: "/", argv: []string{"/bbin/uname", "-a"},
-	}
-	if e.base, err = a.toolbox(ctx, cache, work); err != nil {
-		return err
+		machineFlags: &machineFlags{arch: archFlag(k.Arch), settings: b.settings, hermetic: true},
+		ref:          ref, cache: cache, toolbox: true, dir: "/", argv: []string{"/bbin/uname", "-a"},
 	}
 	code, err := a.execOn(ctx, e)
 	if err == nil && code != 0 {
-		err = fmt.Errorf("boot %s: the test command ended with status %d", ref, code)
+		err = fmt.Errorf("boot %s: the test command ended with status %d", k.ref, code)
 	}
 	return err
 }
@@ -78,7 +75,7 @@ func (a *app) tryKernel(ctx context.Context, b *buildFlags, ref, cache, work str
 func sizes(p artifact.Parts) string {
 	var b strings.Builder
 	for _, part := range []struct{ name, path string }{
-		{"bzImage", p.Kernel}, {"vmlinux", p.VMLinux}, {"initramfs", p.Initramfs}, {"BTF", p.BTF},
+		{"image", p.Kernel}, {"vmlinux", p.VMLinux}, {"initramfs", p.Initramfs}, {"BTF", p.BTF},
 	} {
 		if info, err := os.Stat(part.path); err == nil {
 			fmt.Fprintf(&b, "%s %.1f MiB, ", part.name, float64(info.Size())/(1<<20))

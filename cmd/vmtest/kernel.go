@@ -40,16 +40,22 @@ func (a *app) kernel(ctx context.Context, args []string) error {
 // pullKernels brings kernels into the cache, for a machine that will have no
 // network.
 func (a *app) pullKernels(ctx context.Context, args []string) error {
+	var arch archFlag
+	fs := a.flagSet("kernel")
+	arch.register(fs)
+	if err := parseFlags(fs, args); err != nil {
+		return err
+	}
 	cache, err := cacheDir()
 	if err != nil {
 		return err
 	}
 	repository := orElse(os.Getenv("VMTEST_REPOSITORY"), defaultRepository)
-	refs, err := kernelref.ParseList(strings.Join(args, ","), repository)
+	refs, err := kernelref.ParseList(strings.Join(fs.Args(), ","), repository)
 	if err != nil {
 		return err
 	}
-	kernels := a.store(cache)
+	kernels := a.store(cache, arch)
 	for _, ref := range refs {
 		k, err := kernels.Resolve(ctx, ref)
 		if err != nil {

@@ -49,7 +49,11 @@ type purposes struct {
 
 func (a *app) purposes(fs *flag.FlagSet, verb string, args []string) (purposes, error) {
 	var p purposes
-	fs.StringVar(&p.asked, "for", "run", "what to "+verb+": `purposes` of run, build, bpf, dev, arm64 or all, separated by commas")
+	var names []string
+	for _, g := range host.Groups() {
+		names = append(names, string(g))
+	}
+	fs.StringVar(&p.asked, "for", "run", "what to "+verb+": `purposes` of "+strings.Join(names, ", ")+" or all, separated by commas")
 	err := parseFlags(fs, args)
 	if err == nil {
 		p.groups, err = parseGroups(p.asked)

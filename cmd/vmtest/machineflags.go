@@ -22,6 +22,7 @@ const (
 // machineFlags are the flags of every command that boots something.
 type machineFlags struct {
 	kernel   string
+	arch     archFlag
 	settings boot.Settings
 	hermetic bool
 	mounts   stringList
@@ -38,6 +39,7 @@ func (m *machineFlags) register(fs *flag.FlagSet) {
 		kernel = defaultKernel
 	}
 	fs.StringVar(&m.kernel, "kernel", kernel, "`reference` of the kernel, see \"vmtest help kernels\"; several for vmtest test, separated by commas")
+	m.arch.register(fs)
 	fs.TextVar(&m.settings.Accel, "accel", accel.Auto, "`accelerator`: auto, kvm or tcg")
 	fs.BoolVar(&m.settings.RequireKVM, "require-kvm", false, "fail where KVM does not work")
 	fs.IntVar(&m.settings.CPUs, "cpus", 2, "virtual CPUs of a machine")
@@ -84,6 +86,10 @@ func (m *machineFlags) finish(a *app, cache string) error {
 	}
 	return nil
 }
+
+// needsToolbox reports whether the guest's commands are u-root's, since the
+// host's are for another architecture.
+func (m *machineFlags) needsToolbox() bool { return m.arch.foreign() && !m.hermetic }
 
 func (m *machineFlags) shares() ([]guest.Share, error) {
 	var shares []guest.Share

@@ -14,7 +14,6 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/toolbox"
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
-	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
 )
 
 // shell opens the u-root shell, or another command that wants a terminal, with
@@ -23,7 +22,7 @@ func (a *app) shell(ctx context.Context, args []string) error {
 	var m machineFlags
 	fs := a.flagSet("shell")
 	m.register(fs)
-	e := execRun{machineFlags: &m, argv: []string{"/bbin/gosh"}, stdin: a.stdin}
+	e := execRun{machineFlags: &m, toolbox: true, argv: []string{"/bbin/gosh"}, stdin: a.stdin, terminal: a.terminal}
 	fs.StringVar(&e.console, "console", "", "keep the kernel's console in this `file`")
 	if err := parseFlags(fs, args); err != nil {
 		return err
@@ -34,32 +33,19 @@ func (a *app) shell(ctx context.Context, args []string) error {
 	if !isTerminal(a.stdin) || !isTerminal(a.stdout) {
 		return usagef("vmtest exec -stdin runs a command without a terminal", "shell: standard input and output must be a terminal")
 	}
-	cache, err := cacheDir()
-	if err != nil {
-		return err
-	}
-	dir, remove, err := boot.TempDir(cache)
-	if err != nil {
-		return err
-	}
-	defer remove()
-	if e.base, err = a.toolbox(ctx, cache, dir); err != nil {
-		return err
-	}
-	e.terminal = a.terminal
 	return exit(a.execOne(ctx, e))
 }
 
 // toolbox writes the archive with u-root's commands to a file in dir.
-func (a *app) toolbox(ctx context.Context, cache, dir string) (string, error) {
+func (a *app) toolbox(ctx context.Context, cache, dir string, arch archFlag) (string, error) {
 	path := filepath.Join(dir, "toolbox.cpio")
-	return path, a.writeToolbox(ctx, cache, path, (*toolbox.Toolbox).WriteOverlay)
+	return path, a.writeToolbox(ctx, cache, path, string(arch), (*toolbox.Toolbox).WriteOverlay)
 }
 
 // writeToolbox builds the toolbox, on first use, and writes it in one of its
 // forms.
-func (a *app) writeToolbox(ctx context.Context, cache, path string, form func(*toolbox.Toolbox, io.Writer) error) error {
-	t, err := toolbox.Build(ctx, toolbox.Options{CacheDir: cache, Progress: a.progress})
+func (a *app) writeToolbox(ctx context.Context, cache, path, arch string, form func(*toolbox.Toolbox, io.Writer) error) error {
+	t, err := toolbox.Build(ctx, toolbox.Options{Arch: arch, CacheDir: cache, Progress: a.progress})
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/store"
 )
 
-// store is the way to kernels, telling about downloads.
-func (a *app) store(cache string) *store.Store {
+// store is the way to kernels of an architecture, telling about downloads.
+func (a *app) store(cache string, arch archFlag) *store.Store {
 	p := downloads{app: a}
-	return &store.Store{Dir: cache, Progress: p.progress, Warn: func(msg string) { a.progress("warning: " + msg) }}
+	return &store.Store{Dir: cache, Arch: string(arch), Progress: p.progress, Warn: func(msg string) { a.progress("warning: " + msg) }}
 }
 
 // downloads tells about a download when it begins and, on a terminal, how far

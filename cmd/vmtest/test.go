@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/host"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
@@ -149,6 +150,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	if t.mode != "host" && t.mode != "guest" {
 		return usagef("", "-mode %s: want host or guest", t.mode)
 	}
+	if t.mode == "guest" && t.arch.foreign() {
+		return usagef("-mode=host compiles the tests here", "-mode guest: this machine's Go toolchain does not run on %s", &t.arch)
+	}
 	return nil
 }
 
@@ -167,7 +171,11 @@ func (a *app) test(ctx context.Context, args []string) error {
 		return err
 	}
 	if t.setup {
-		if err := host.Setup(ctx, host.SetupOptions{CacheDir: cache, Stdout: a.stderr}); err != nil {
+		groups := []host.Group{host.Run}
+		if t.arch.foreign() {
+			groups = append(groups, host.Group(t.arch))
+		}
+		if err := host.Setup(ctx, host.SetupOptions{Groups: groups, CacheDir: cache, Stdout: a.stderr}); err != nil {
 			return err
 		}
 	}
@@ -190,9 +198,24 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	if err != nil {
 		return err
 	}
-	qemu, err := host.QEMU(ctx, t.settings.QEMU)
+	qemu, err := host.QEMU(ctx, string(t.arch), t.settings.QEMU)
 	if err != nil {
 		return err
+	}
+	env, err := t.target().Environ(os.Environ())
+	if err != nil {
+		return err
+	}
+	base := ""
+	if t.needsToolbox() {
+		dir, remove, err := boot.TempDir(cache)
+		if err != nil {
+			return err
+		}
+		defer remove()
+		if base, err = a.toolbox(ctx, cache, dir, t.arch); err != nil {
+			return err
+		}
 	}
 	rec, err := record.Create(cache, dir)
 	if err != nil {
@@ -201,13 +224,15 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	defer func() { err = errors.Join(err, rec.Close()) }()
 	run := runner.Run{
 		Kernels:     refs,
-		Resolver:    a.store(cache),
-		Go:          gotest.Go{Dir: dir, Env: t.goEnviron(), BuildFlags: t.build, TestFlags: t.compile},
+		Arch:        string(t.arch),
+		Resolver:    a.store(cache, t.arch),
+		Go:          gotest.Go{Dir: dir, Env: env, BuildFlags: t.build, TestFlags: t.compile},
 		Patterns:    t.patterns,
 		Vet:         t.vet,
 		Flags:       t.Flags,
 		Blocklist:   t.loadBlocklist,
 		Machines:    t.settings,
+		Base:        base,
 		Hermetic:    t.hermetic,
 		Mounts:      mounts,
 		Env:         t.environment(),
@@ -222,14 +247,10 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	return exit(run.Do(ctx))
 }
 
-// goEnviron is the go command's environment. Where the guest will have no C
-// library, what can do without one is compiled without.
-func (t *testFlags) goEnviron() []string {
-	env := os.Environ()
-	if _, set := os.LookupEnv("CGO_ENABLED"); t.hermetic && !set && !slices.Contains(t.build, "-race=true") {
-		env = append(env, "CGO_ENABLED=0")
-	}
-	return env
+// target is what the tests are compiled for.
+func (t *testFlags) target() gotest.Target {
+	needsCgo := func(flag string) bool { return flag == "-race=true" || flag == "-msan=true" || flag == "-asan=true" }
+	return gotest.Target{Arch: string(t.arch), Static: t.hermetic, Cgo: slices.ContainsFunc(t.build, needsCgo)}
 }
 
 func (a *app) renderer(t *testFlags) result.Sink {

@@ -253,7 +253,7 @@ func (g Go) Compile(ctx context.Context, p *Package, binary string) (output stri
 	case ctx.Err() != nil:
 		return "", false, context.Cause(ctx)
 	case errors.As(err, &exit):
-		return string(out), false, nil
+		return g.explain(ctx, p, string(out)), false, nil
 	case err != nil:
 		return "", false, &ToolchainError{err}
 	}

@@ -36,6 +36,27 @@ func (l *Layout) AddSystem() {
 	}
 }
 
+// AddModprobe gives a guest without the host's programs the one that the kernel
+// itself calls, to load modules: init is that as well, under its name.
+func (l *Layout) AddModprobe() {
+	l.Links = append(l.Links, wire.Symlink{Path: "/sbin/modprobe", Target: "/proc/1/exe"})
+}
+
+// AddToolbox gives a guest of another architecture u-root's shell in the place
+// of the host's, and the C library that this machine's cross compiler links
+// against, where it has one. The archive with /bbin in it is the caller's.
+func (l *Layout) AddToolbox(arch string) {
+	l.Links = append(l.Links, wire.Symlink{Path: "/bin/sh", Target: "/bbin/sh"})
+	dir := map[string]string{"amd64": "/usr/x86_64-linux-gnu/lib", "arm64": "/usr/aarch64-linux-gnu/lib"}[arch]
+	if !isDir(dir) {
+		return
+	}
+	l.Shares = append(l.Shares, Share{Path: dir, Target: "/lib"})
+	if arch == "amd64" { // its programs name the dynamic linker there
+		l.Links = append(l.Links, wire.Symlink{Path: "/lib64", Target: "lib"})
+	}
+}
+
 // addRootDir adds /bin and its like: a link into /usr today, a directory on
 // older hosts.
 func (l *Layout) addRootDir(dir string) {

@@ -70,7 +70,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 
 	k.log = console.NewLog(f, nil)
 	k.Progress("boot " + k.name)
-	m := boot.Machine{Settings: k.Machines, Kernel: res.kernel, Layout: k.layout(), Dir: dir, Log: k.log}
+	m := boot.Machine{Settings: k.Machines, Kernel: res.kernel, Layout: k.layout(), Base: k.Base, Dir: dir, Log: k.log}
 	if k.guest, err = m.Boot(ctx); err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type Resolver interface {
 // A Run is the tests of some packages on some kernels.
 type Run struct {
 	Kernels   []kernelref.Ref
+	Arch      string // GOARCH of all of them
 	Resolver  Resolver
 	Go        gotest.Go
 	Patterns  []string
@@ -50,6 +51,7 @@ type Run struct {
 	Flags     gotest.Flags
 	Blocklist func(modules []string) (*blocklist.List, error)
 	Machines  boot.Settings
+	Base      string // archive below init's, see boot.Machine
 	Hermetic  bool
 	Mounts    []guest.Share
 	Env       []string // more of the guest's environment, NAME=value
@@ -124,13 +126,16 @@ func (r *Run) load(ctx context.Context) ([]*gotest.Package, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := gotest.CheckArch(env.GOARCH, r.Arch); err != nil {
+		return nil, err
+	}
 	packages, err := r.Go.List(ctx, r.Patterns)
 	if err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
 	var modules []string
-	r.space = workspace.Workspace{Go: env, Mounts: r.Mounts, Hermetic: r.Hermetic, Env: r.Env}
+	r.space = workspace.Workspace{Go: env, Arch: r.Arch, Mounts: r.Mounts, Hermetic: r.Hermetic, Env: r.Env}
 	for _, p := range packages {
 		if p.Dir != "" {
 			r.space.Dirs = append(r.space.Dirs, p.Dir)

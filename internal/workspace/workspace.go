@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 // A Workspace is the part of the host that a command or a test needs.
 type Workspace struct {
 	Go       gotest.Environment
+	Arch     string   // GOARCH of the guest; empty for this machine's
 	Dirs     []string // directories of packages and programs; their repositories are shared
 	Mounts   []guest.Share
 	Hermetic bool     // without the host's programs and libraries
@@ -27,7 +29,10 @@ type Workspace struct {
 // ones.
 func (w Workspace) Layout() guest.Layout {
 	l := guest.Layout{Hostname: "vmtest"}
-	dirs := []string{w.Go.GOROOT, w.Go.GOMODCACHE, w.Go.GOCACHE}
+	dirs := []string{w.Go.GOMODCACHE}
+	if !w.foreign() {
+		dirs = append(dirs, w.Go.GOROOT, w.Go.GOCACHE)
+	}
 	for _, dir := range w.Dirs {
 		dirs = append(dirs, Repository(dir))
 		l.Dirs = append(l.Dirs, dir)
@@ -41,12 +46,22 @@ func (w Workspace) Layout() guest.Layout {
 		}
 	}
 	l.Shares = append(l.Shares, w.Mounts...)
-	if !w.Hermetic {
+	switch {
+	case w.Hermetic:
+		l.AddModprobe()
+	case w.foreign():
+		l.AddModprobe()
+		l.AddToolbox(w.Arch)
+	default:
 		l.AddSystem()
 	}
 	l.AddIdentity()
 	return l
 }
+
+// foreign reports whether programs of this machine are of no use to the guest,
+// Go's toolchain and what it caches among them.
+func (w Workspace) foreign() bool { return w.Arch != "" && w.Arch != runtime.GOARCH }
 
 // Repository is the checkout that holds a directory, because tests read what is
 // beside their module; or the module alone, or else the directory alone, where
@@ -127,6 +142,9 @@ var passed = []string{
 // Environ is the whole environment of a command on a kernel of that name and
 // release.
 func (w Workspace) Environ(kernel, release string) []string {
+	if w.foreign() {
+		w.Go.GOROOT, w.Go.GOCACHE = "", ""
+	}
 	env := []string{
 		"PATH=" + guest.Path(w.Go.GOROOT),
 		"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh",
