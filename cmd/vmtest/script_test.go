@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,14 +20,16 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/fakeqemu"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 )
 
 var update = flag.Bool("update", false, "write what was printed into the scripts' golden files")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"vmtest":             main,
-		"qemu-system-x86_64": fakeqemu.Main,
+		"vmtest":              main,
+		"qemu-system-x86_64":  fakeqemu.Main,
+		"qemu-system-aarch64": fakeqemu.Main,
 	})
 }
 
@@ -34,16 +37,18 @@ func TestMain(m *testing.M) {
 // guest's commands on this machine.
 func TestScript(t *testing.T) {
 	goEnv := goEnvironment(t)
-	init, err := initramfs.BuildInit(t.Context(), t.TempDir(), "amd64") // once for all scripts
-	if err != nil {
-		t.Fatal(err)
+	inits := t.TempDir()
+	for _, arch := range kernel.Architectures { // once for all scripts
+		if _, err := initramfs.BuildInit(t.Context(), inits, arch); err != nil {
+			t.Fatal(err)
+		}
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		ContinueOnError:    true,
-		Setup:              func(env *testscript.Env) error { return setupScript(env, goEnv, init) },
+		Setup:              func(env *testscript.Env) error { return setupScript(env, goEnv, filepath.Join(inits, "init")) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"kernel":  cmdKernel,
 			"exits":   cmdExits,
@@ -70,19 +75,23 @@ func goEnvironment(t *testing.T) []string {
 	return env
 }
 
+// foreignArch is the architecture that this machine's is not.
+var foreignArch = map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+
 // setupScript gives a script a kernel, ./linux-6.12, and a cache of its own.
-func setupScript(env *testscript.Env, goEnv []string, init string) error {
+func setupScript(env *testscript.Env, goEnv []string, inits string) error {
 	cache := filepath.Join(env.WorkDir, ".cache", "bpf-vmtest")
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return err
 	}
-	if err := os.Symlink(filepath.Dir(init), filepath.Join(cache, "init")); err != nil {
+	if err := os.Symlink(inits, filepath.Join(cache, "init")); err != nil {
 		return err
 	}
 	env.Vars = append(env.Vars, goEnv...)
 	env.Vars = append(env.Vars,
 		"GOFLAGS=", "GOPROXY=off", "GOTOOLCHAIN=local", "GOENV=off", "GOWORK=off",
-		"VMTEST_CACHE="+cache, "VMTEST="+programPath("vmtest"), "VMTEST_KERNEL_DEFAULT=./linux-6.12")
+		"VMTEST_CACHE="+cache, "VMTEST="+programPath("vmtest"), "VMTEST_KERNEL_DEFAULT=./linux-6.12",
+		"NATIVE="+runtime.GOARCH, "FOREIGN="+foreignArch)
 	env.Defer(func() { checkClean(env, cache) })
 	return fakeqemu.Kernel{Release: "6.12.1"}.WriteFile(filepath.Join(env.WorkDir, "linux-6.12"))
 }
@@ -111,12 +120,16 @@ func machinesBelow(dir string) []string {
 	return found
 }
 
-// kernel FILE RELEASE [BEHAVIOR] makes a kernel for the fake QEMU.
+// kernel [-arch GOARCH] FILE RELEASE [BEHAVIOR] makes a kernel for the fake QEMU.
 func cmdKernel(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 || len(args) > 3 {
-		ts.Fatalf("usage: kernel file release [behavior]")
+	var k fakeqemu.Kernel
+	if len(args) > 2 && args[0] == "-arch" {
+		k.Arch, args = args[1], args[2:]
 	}
-	k := fakeqemu.Kernel{Release: args[1]}
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: kernel [-arch goarch] file release [behavior]")
+	}
+	k.Release = args[1]
 	if len(args) == 3 {
 		k.Behavior = fakeqemu.Behavior(args[2])
 	}

@@ -198,11 +198,11 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	if err != nil {
 		return err
 	}
-	qemu, err := host.QEMU(ctx, string(t.arch), t.settings.QEMU)
+	env, err := t.target().Environ(os.Environ())
 	if err != nil {
 		return err
 	}
-	env, err := t.target().Environ(os.Environ())
+	qemu, err := host.QEMU(ctx, string(t.arch), t.settings.QEMU)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ var notFrames = []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff no frame begins lik
 // boot runs the machine until it ends.
 func (m *machine) boot() {
 	m.console.print("Linux version "+m.kernel.Release+" (fake@vmtest) #1", "Command line: "+m.append)
-	hello := wire.HelloMsg{Protocol: wire.Protocol, Release: m.kernel.Release, Machine: "x86_64", Uptime: 0.1}
+	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[m.kernel.Arch]
+	hello := wire.HelloMsg{Protocol: wire.Protocol, Release: m.kernel.Release, Machine: machine, Uptime: 0.1}
 	switch m.kernel.Behavior {
 	case Panics:
 		m.console.print(panicReport("VFS: Unable to mount root fs on unknown-block(0,0)")...)
@@ -35,7 +36,7 @@ func (m *machine) boot() {
 	case Vanishes:
 		os.Exit(0)
 	case Refuses:
-		fmt.Fprintln(os.Stderr, "qemu-system-x86_64: could not do what was asked for")
+		fmt.Fprintf(os.Stderr, "qemu-system-%s: could not do what was asked for\n", machine)
 		os.Exit(1)
 	case Hangs:
 		select {}

@@ -2,15 +2,18 @@ package fakeqemu
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 )
 
 // A Kernel is what a fake kernel image says.
 type Kernel struct {
+	Arch     string // GOARCH, amd64 or arm64; empty for this machine's
 	Release  string // such as 6.12.1
 	Behavior Behavior
 }
@@ -40,9 +43,11 @@ var Behaviors = []Behavior{
 	Good, Panics, Vanishes, Refuses, Hangs, Foreign, Garbage, Without9P, WarnsEarly, WarnsLate, NeverDone, GarbageRun,
 }
 
-// Offsets in a bzImage, see Documentation/arch/x86/boot.rst. The behavior lies
-// where a kernel has code.
+// Offsets in a bzImage, see Documentation/arch/x86/boot.rst, and in an arm64
+// Image, see Documentation/arch/arm64/booting.rst. The behavior lies where a
+// kernel has code.
 const (
+	imageMagic    = 0x38 // arm64's
 	setupMagic    = 0x202
 	setupVersion  = 0x206
 	versionOffset = 0x20e // of the release, less 0x200
@@ -52,16 +57,21 @@ const (
 	imageSize     = 0x600
 )
 
-// WriteFile writes the kernel as a file that reads like a bzImage for amd64.
+// WriteFile writes the kernel as a file that reads like a bzImage for amd64, or
+// an Image for arm64.
 func (k Kernel) WriteFile(path string) error {
 	if !slices.Contains(Behaviors, k.Behavior) {
 		return fmt.Errorf("make kernel %s: unknown behavior %q", path, k.Behavior)
 	}
 	b := make([]byte, imageSize)
-	copy(b[setupMagic:], "HdrS")
-	binary.LittleEndian.PutUint16(b[setupVersion:], 0x20f)
-	binary.LittleEndian.PutUint16(b[versionOffset:], releaseAt-0x200)
-	b[loadFlags] = 1 // has a 64-bit entry
+	if cmp.Or(k.Arch, runtime.GOARCH) == "arm64" {
+		copy(b[imageMagic:], "ARM\x64")
+	} else {
+		copy(b[setupMagic:], "HdrS")
+		binary.LittleEndian.PutUint16(b[setupVersion:], 0x20f)
+		binary.LittleEndian.PutUint16(b[versionOffset:], releaseAt-0x200)
+		b[loadFlags] = 1 // has a 64-bit entry
+	}
 	copy(b[releaseAt:], k.Release+" (fake@vmtest) #1")
 	copy(b[behaviorAt:], k.Behavior)
 	return os.WriteFile(path, b, 0o644)
@@ -73,11 +83,17 @@ func ReadKernel(path string) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, err
 	}
-	if len(b) != imageSize || string(b[setupMagic:setupMagic+4]) != "HdrS" {
+	k := Kernel{Arch: "arm64"}
+	switch {
+	case len(b) == imageSize && string(b[setupMagic:setupMagic+4]) == "HdrS":
+		k.Arch = "amd64"
+	case len(b) == imageSize && string(b[imageMagic:imageMagic+4]) == "ARM\x64":
+	default:
 		return Kernel{}, fmt.Errorf("could not load kernel '%s': not a fake one", path)
 	}
 	release, _, _ := strings.Cut(text(b[releaseAt:behaviorAt]), " ")
-	return Kernel{Release: release, Behavior: Behavior(text(b[behaviorAt:]))}, nil
+	k.Release, k.Behavior = release, Behavior(text(b[behaviorAt:]))
+	return k, nil
 }
 
 func text(b []byte) string {

@@ -106,12 +106,12 @@ func (g Go) explain(ctx context.Context, p *Package, complaint string) string {
 	if variable(g.Env, "CGO_ENABLED") != "0" {
 		return complaint
 	}
-	const format = `{{if and .CgoFiles (not .Standard)}}{{.ImportPath}}{{end}}`
+	const format = `{{if and .CgoFiles (not .Standard) (not .ForTest)}}{{.ImportPath}}{{end}}`
 	g.Env = append(slices.Clone(g.Env), "CGO_ENABLED=1")
 	out, err := g.command(ctx, append(append([]string{"list", "-e", "-deps", "-test", "-f", format}, g.BuildFlags...), "--", p.ImportPath)...).Output()
 	users := strings.Fields(string(out))
 	if err != nil || len(users) == 0 {
 		return complaint
 	}
-	return complaint + fmt.Sprintf("vmtest: cgo is off, and %s uses it; CGO_ENABLED=1 turns it on\n", strings.Join(users, ", "))
+	return complaint + fmt.Sprintf("vmtest: cgo is off, which %s cannot do without; CGO_ENABLED=1 turns it on\n", strings.Join(users, ", "))
 }

@@ -3,6 +3,7 @@ package workspace
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +98,14 @@ func TestLayout(t *testing.T) {
 	if diff := cmp.Diff(want, slices.Compact(got)); diff != "" {
 		t.Errorf("shares (-want +got):\n%s", diff)
 	}
+	// On another architecture nothing that only this machine's programs read.
+	foreign := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+	w.Arch, w.Hermetic, w.Mounts = foreign, false, nil
+	for _, s := range w.Layout().Shares {
+		if !slices.Contains([]string{in("mod"), in("repo"), in("work")}, s.Path) && s.Target != "/lib" {
+			t.Errorf("a guest for %s is given %s", foreign, s.Path)
+		}
+	}
 	if l := (Workspace{}).Layout(); !slices.ContainsFunc(l.Shares, func(s guest.Share) bool { return s.Path == "/usr" }) {
 		t.Error("without hermetic, /usr is missing")
 	}
@@ -135,6 +144,12 @@ func TestEnviron(t *testing.T) {
 	}
 	if !strings.HasPrefix(value["PATH"], "/go/bin:") {
 		t.Errorf("PATH=%s", value["PATH"])
+	}
+	w.Arch = map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+	for _, e := range w.Environ("debian:6.12", "6.12.1") {
+		if strings.Contains(e, "/go/bin") || strings.HasPrefix(e, "GOROOT=") || strings.HasPrefix(e, "GOCACHE=") {
+			t.Errorf("a guest for %s is told %s", w.Arch, e)
+		}
 	}
 }
 
