@@ -53,11 +53,17 @@ var pages = map[string]string{
 	/path/to/linux                a tree in which a kernel has been built
 
 Several are separated by commas: -kernel debian:5.10,debian:6.1,oci:out:6.12
+
+They are kernels for this machine's architecture, or for the one that -arch names:
+amd64 or arm64. Of an image for several architectures that one is taken.
 `,
 	"guest": `A test in a guest is root, in its package's directory. It sees, at the paths they
 have on the host, the repository, GOROOT, the module cache, the build cache and,
 without -hermetic, /usr and the dynamic linker's directories. QEMU exports them
 read-only; a tmpfs lies on top, so tests may write and the host never changes.
+
+A guest of another architecture (-arch) has no toolchain, build cache and /usr, which
+would not run; u-root's commands are in its PATH, and its /bin/sh is u-root's.
 
 Mounted are cgroup v2, bpffs, tracefs, debugfs, securityfs, devpts, /tmp and /run.
 There is no network but lo. Of the host's environment only what Go needs comes
@@ -99,7 +105,7 @@ var synopses = map[string]string{
 	"test": `vmtest test [-kernel REF,…] [flags of vmtest and go test] [packages] [-args …]
 
 Compiles the packages' tests once on this machine, boots each kernel and runs the
-tests in it. Packages and most flags are those of go test. For several kernels the
+tests in it; with -arch, for another architecture than this machine's. Packages and most flags are those of go test. For several kernels the
 output ends in a table of what differs or did not pass. Tests named in the module's
 .vmtest/blocklist.yaml are not run, or may fail, on the kernels it names.`,
 	"exec": `vmtest exec [-kernel REF] [flags] -- command [arguments]
@@ -111,7 +117,7 @@ exits as it does. Also: go test -exec 'vmtest exec -kernel REF --' ./...`,
 Opens the u-root shell in a kernel, or runs another command that wants a terminal,
 such as bash, with the mounts of vmtest test.`,
 	"kernel": `vmtest kernel build [flags] VERSION    build a kernel into an OCI layout
-vmtest kernel pull REF…                 bring kernels into the cache
+vmtest kernel pull [-arch ARCH] REF…    bring kernels into the cache
 vmtest kernel list DIR                  list the kernels in an OCI layout`,
 	"blocklist": `vmtest blocklist check [file…]      check the module's blocklist, or files
 vmtest blocklist suggest [stream]   print entries for what failed in the last run
