@@ -28,6 +28,8 @@ type Options struct {
 	Flavour string
 	// Fragments are merged on top of the embedded ones and the flavour's.
 	Fragments []*kconfig.Fragment
+	// Needs are the versions of tools that will do.
+	Needs Needs
 	// Jobs is how many compilers run at once, by default one per CPU.
 	Jobs int
 	// Progress, when set, is called from one goroutine at a time.
@@ -89,7 +91,7 @@ type BuildInfo struct {
 // objects.
 //
 // Errors that a user can do something about: [*MissingToolsError],
-// [*MakeError], [*BTFError], and those of package kconfig.
+// [*ToolVersionError], [*MakeError], [*BTFError], and those of package kconfig.
 func Build(ctx context.Context, o Options) (*Result, error) {
 	b, err := prepare(ctx, o)
 	if err != nil {
@@ -183,6 +185,9 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 	}
 	b.cleanup = append(b.cleanup, b.tree.close)
 	if b.version, err = kconfig.SourceVersion(b.tree.dir); err != nil {
+		return nil, err
+	}
+	if err = b.tools.meets(o.Needs, b.version); err != nil {
 		return nil, err
 	}
 	if b.selection, err = kconfig.Select(b.version, o.Arch, frags...); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,5 +89,16 @@ func TestBuildReal(t *testing.T) {
 			}
 			t.Logf("from the cache: %v", time.Since(start))
 		})
+	}
+}
+
+// A package that is not the pinned one is never unpacked.
+func TestPinned(t *testing.T) {
+	dir := cacheDir(t)
+	source := Debian{Series: kver.Version{Major: 6, Minor: 12}, SHA256: strings.Repeat("0", 64)}
+	_, err := source.open(t.Context(), Options{Dir: dir, Progress: func(Progress) {}})
+	var pin *PinError
+	if !errors.As(err, &pin) || len(pin.Got) != 64 {
+		t.Errorf("error = %v, want a *PinError", err)
 	}
 }

@@ -45,6 +45,19 @@ func (t *tree) close() {
 type Debian struct {
 	Series kver.Version // such as 6.12
 	Suite  string       // confines the search, such as bookworm-backports
+	SHA256 string       // of the package, in hexadecimal; empty for any that apt has verified
+}
+
+// A PinError is a package that is not the one that was pinned.
+type PinError struct{ Package, Version, Got, Want string }
+
+func (e *PinError) Error() string {
+	return fmt.Sprintf("check package %s %s: its SHA-256 is %s, the catalogue pins %s", e.Package, e.Version, e.Got, e.Want)
+}
+
+// Hint says that Debian moves on.
+func (e *PinError) Hint() string {
+	return "Debian has another version by now: pin that one, or pin none, since apt verifies what it fetches"
 }
 
 func (d Debian) open(ctx context.Context, o Options) (*tree, error) {
@@ -59,6 +72,9 @@ func (d Debian) open(ctx context.Context, o Options) (*tree, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("fetch source of linux %s: %w", d.Series, err)
+	}
+	if d.SHA256 != "" && d.SHA256 != pkg.SHA256 {
+		return nil, &PinError{Package: pkg.Name, Version: pkg.Version, Got: pkg.SHA256, Want: d.SHA256}
 	}
 	return unpack(ctx, o, archive{
 		name:   pkg.Name + " " + pkg.Version,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -22,6 +23,9 @@ var architectures = map[string]struct {
 	"amd64": {"x86_64", "x86", "x86_64"},
 	"arm64": {"arm64", "arm64", "arm64"},
 }
+
+// Archs lists the GOARCH values that there are kernels for, sorted.
+func Archs() []string { return slices.Sorted(maps.Keys(architectures)) }
 
 // MakeArch is the kernel makefile's ARCH for a GOARCH.
 func MakeArch(goarch string) (string, error) {

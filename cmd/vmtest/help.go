@@ -118,7 +118,8 @@ Opens the u-root shell in a kernel, or runs another command that wants a termina
 such as bash, with the mounts of vmtest test.`,
 	"kernel": `vmtest kernel build [flags] VERSION    build a kernel into an OCI layout
 vmtest kernel pull [-arch ARCH] REF…    bring kernels into the cache
-vmtest kernel list DIR                  list the kernels in an OCI layout`,
+vmtest kernel list [flags] [DIR]        list the catalogue, or an OCI layout
+vmtest kernel update [flags]            make the catalogue follow kernel.org`,
 	"blocklist": `vmtest blocklist check [file…]      check the module's blocklist, or files
 vmtest blocklist suggest [stream]   print entries for what failed in the last run
 vmtest blocklist schema             print the JSON schema for editors`,

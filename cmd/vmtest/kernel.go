@@ -15,7 +15,8 @@ func kernelCommands() []command {
 	return []command{
 		{"build", "build a kernel into an OCI layout", (*app).buildKernel},
 		{"pull", "bring kernels into the cache", (*app).pullKernels},
-		{"list", "list the kernels in an OCI layout", (*app).listKernels},
+		{"list", "list the catalogue, or the kernels in an OCI layout", (*app).listKernels},
+		{"update", "make the catalogue follow kernel.org's releases", (*app).updateCatalogue},
 	}
 }
 
@@ -67,10 +68,19 @@ func (a *app) pullKernels(ctx context.Context, args []string) error {
 }
 
 func (a *app) listKernels(_ context.Context, args []string) error {
-	if len(args) != 1 {
-		return usagef("vmtest kernel list DIR", "kernel list: want the directory of an OCI layout")
+	fs := a.flagSet("kernel")
+	var c catalogueFlags
+	c.register(fs)
+	if err := parseFlags(fs, args); err != nil {
+		return err
 	}
-	layout, err := artifact.OpenLayout(args[0])
+	switch {
+	case fs.NArg() == 0:
+		return a.showCatalogue(c)
+	case fs.NArg() > 1 || c != catalogueFlags{}:
+		return usagef("vmtest kernel list shows the catalogue; vmtest kernel list DIR an OCI layout", "kernel list: want either a catalogue or the directory of one OCI layout")
+	}
+	layout, err := artifact.OpenLayout(fs.Arg(0))
 	if err != nil {
 		return err
 	}

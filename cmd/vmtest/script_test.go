@@ -21,13 +21,17 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/fakeqemu"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelorg/kernelorgtest"
 )
 
 var update = flag.Bool("update", false, "write what was printed into the scripts' golden files")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"vmtest":              main,
+		"vmtest": func() {
+			autosigner = orElse(os.Getenv("TEST_AUTOSIGNER"), autosigner)
+			main()
+		},
 		"qemu-system-x86_64":  fakeqemu.Main,
 		"qemu-system-aarch64": fakeqemu.Main,
 	})
@@ -50,12 +54,13 @@ func TestScript(t *testing.T) {
 		ContinueOnError:    true,
 		Setup:              func(env *testscript.Env) error { return setupScript(env, goEnv, filepath.Join(inits, "init")) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"kernel":  cmdKernel,
-			"exits":   cmdExits,
-			"scrub":   cmdScrub,
-			"within":  cmdWithin,
-			"appears": cmdAppears,
-			"signal":  cmdSignal,
+			"kernel":   cmdKernel,
+			"exits":    cmdExits,
+			"releases": cmdReleases,
+			"scrub":    cmdScrub,
+			"within":   cmdWithin,
+			"appears":  cmdAppears,
+			"signal":   cmdSignal,
 		},
 	})
 }
@@ -93,6 +98,7 @@ func setupScript(env *testscript.Env, goEnv []string, inits string) error {
 		"VMTEST_CACHE="+cache, "VMTEST="+programPath("vmtest"), "VMTEST_KERNEL_DEFAULT=./linux-6.12",
 		"NATIVE="+runtime.GOARCH, "FOREIGN="+foreignArch)
 	env.Defer(func() { checkClean(env, cache) })
+	env.Values["t"] = env.T()
 	return fakeqemu.Kernel{Release: "6.12.1"}.WriteFile(filepath.Join(env.WorkDir, "linux-6.12"))
 }
 
@@ -134,6 +140,17 @@ func cmdKernel(ts *testscript.TestScript, neg bool, args []string) {
 		k.Behavior = fakeqemu.Behavior(args[2])
 	}
 	ts.Check(k.WriteFile(ts.MkAbs(args[0])))
+}
+
+// releases 'MONIKER VERSION [EOL]'… starts a kernel.org that has these.
+func cmdReleases(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: releases 'moniker version'...")
+	}
+	server := kernelorgtest.New(ts.Value("t").(testing.TB))
+	server.Index(args...)
+	ts.Setenv("VMTEST_KERNEL_MIRROR", server.URL)
+	ts.Setenv("TEST_AUTOSIGNER", server.Key.Fingerprint())
 }
 
 // exits CODE COMMAND… runs a command that must end with that exit code.

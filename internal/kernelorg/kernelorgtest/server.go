@@ -64,6 +64,28 @@ func (s *Server) Candidate(version string, tarball []byte) {
 	s.Put("/torvalds/t/linux-"+version+".tar.gz", tarball)
 }
 
+// Index puts releases, and an index of them. Each is a moniker and a version,
+// and EOL after it where that is so; what they hold is their version. The last
+// stable one is the latest.
+func (s *Server) Index(releases ...string) {
+	var lines []string
+	stable := ""
+	for _, r := range releases {
+		f := strings.Fields(r)
+		eol := len(f) > 2
+		lines = append(lines, fmt.Sprintf(`{"moniker": %q, "version": %q, "iseol": %v}`, f[0], f[1], eol))
+		if f[0] == "stable" && !eol {
+			stable = f[1]
+		}
+		if strings.Contains(f[1], "-rc") {
+			s.Candidate(f[1], []byte(f[1]))
+		} else {
+			s.Release(f[1], []byte(f[1]))
+		}
+	}
+	s.Put("/releases.json", fmt.Appendf(nil, `{"latest_stable": {"version": %q}, "releases": [%s]}`, stable, strings.Join(lines, ", ")))
+}
+
 // Checksums are those of the tarballs in a directory, as sha256sum prints them.
 func (s *Server) Checksums(dir string) string {
 	s.mu.Lock()
