@@ -76,47 +76,50 @@ func Embedded() *Catalogue {
 	return c
 }
 
-// A NotFoundError is a channel that no kernel is in.
-type NotFoundError struct {
-	Channel string
-	Has     []string
+// A NameError is a word that names no kernel: not a version, nor a channel that
+// a kernel is in.
+type NameError struct {
+	Name     string
+	Channels []string // that there are
+	Cause    error    // nil for a channel
 }
 
-func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("find kernel %q: the catalogue has none in that channel", e.Channel)
+func (e *NameError) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("find kernel %q: %v", e.Name, e.Cause)
+	}
+	return fmt.Sprintf("find kernel %q: the catalogue has none in that channel", e.Name)
 }
+func (e *NameError) Unwrap() error { return e.Cause }
 
 // Hint names the channels there are.
-func (e *NotFoundError) Hint() string {
-	return "its channels are " + strings.Join(e.Has, ", ") + "; `vmtest kernel list` shows it"
+func (e *NameError) Hint() string {
+	return strings.Join(append([]string{"name a version"}, e.Channels...), ", ") + "; `vmtest kernel list` shows the catalogue"
 }
 
 // ExitCode marks a usage error.
-func (e *NotFoundError) ExitCode() int { return 2 }
+func (e *NameError) ExitCode() int { return 2 }
 
 // Find looks up a channel, a series or an exact version. A version that is not
-// there gives nil, for it may well be built without a catalogue; a channel
-// that is not there is a [NotFoundError], and a word that is neither is an
-// error of package kver.
+// there gives nil, for it may well be built without a catalogue; any other word
+// is a [NameError].
 func (c *Catalogue) Find(name string) (*Kernel, error) {
-	if slices.Contains(Channels, name) {
-		var has []string
-		for i, k := range c.Kernels {
-			if slices.Contains(k.Channels, name) {
-				return &c.Kernels[i], nil
-			}
-			has = append(has, k.Channels...)
-		}
-		return nil, &NotFoundError{Channel: name, Has: has}
-	}
 	for i, k := range c.Kernels {
-		if name == k.Version.String() {
+		if name == k.Version.String() || slices.Contains(k.Channels, name) {
 			return &c.Kernels[i], nil
 		}
 	}
+	wrong := &NameError{Name: name}
+	for _, k := range c.Kernels {
+		wrong.Channels = append(wrong.Channels, k.Channels...)
+	}
+	if slices.Contains(Channels, name) {
+		return nil, wrong
+	}
 	v, err := kver.Parse(name)
 	if err != nil {
-		return nil, err
+		wrong.Cause = err
+		return nil, wrong
 	}
 	for i, k := range c.Kernels {
 		if v == k.Version.Series() {

@@ -43,13 +43,17 @@ func TestFind(t *testing.T) {
 			t.Errorf("Find(%q) = %q, %v, want %q", name, got, err, want)
 		}
 	}
-	if k, err := c.Find("bpf-next"); err == nil {
-		t.Errorf("Find(bpf-next) = %v", k)
-	}
-	_, err := load(t, "- {version: 7.2, source: debian, channels: stable}").Find("next")
-	var missing *NotFoundError
-	if !errors.As(err, &missing) || missing.ExitCode() != 2 || !strings.Contains(missing.Hint(), "its channels are stable;") {
-		t.Errorf("Find(next) = %v", err)
+	c = load(t, "- {version: 7.2, source: debian, channels: stable}")
+	for name, want := range map[string]string{
+		"next":     `find kernel "next": the catalogue has none in that channel`,
+		"bpf-next": `find kernel "bpf-next": parse kernel version`,
+		"":         `find kernel "": parse kernel version`,
+	} {
+		_, err := c.Find(name)
+		var wrong *NameError
+		if !errors.As(err, &wrong) || wrong.ExitCode() != 2 || !strings.HasPrefix(err.Error(), want) || !strings.HasPrefix(wrong.Hint(), "name a version, stable;") {
+			t.Errorf("Find(%q): %v", name, err)
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/builder"
-	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
 )
 
@@ -24,14 +23,20 @@ type buildFlags struct {
 	fragments stringList
 	noBoot    bool
 	verbose   bool
+	all       bool
+	catalogue string
+	keyring   string
 }
 
 func (b *buildFlags) register(fs *flag.FlagSet) {
-	fs.StringVar(&b.source, "source", "", "kernel `source`: a tree, a tarball, git:DIR[@REVISION], or kernel.org:VERSION (default: Debian's linux-source package)")
+	fs.BoolVar(&b.all, "all", false, "build every kernel of the catalogue that is for this -arch, in its flavours or in that of -flavour")
+	registerCatalogue(fs, &b.catalogue)
+	fs.StringVar(&b.source, "source", "", "kernel `source`: a tree, a tarball, git:DIR[@REVISION], or kernel.org:VERSION (default: that of the catalogue, or Debian's linux-source package)")
+	fs.StringVar(&b.keyring, "keyring", "", "OpenPGP `file` with the key that signs kernel.org's checksums (default: fetched from there)")
 	fs.StringVar(&b.output, "o", "", "OCI layout to pack into, a `directory` (default: kernels in the cache)")
-	fs.StringVar(&b.tag, "tag", "", "tag in the layout (default: the version's series, and the full version, with -FLAVOUR)")
+	fs.StringVar(&b.tag, "tag", "", "tag in the layout (default: the full version, its series and its channels, with -FLAVOUR)")
 	fs.IntVar(&b.jobs, "j", 0, "compilers to run at a time (default: one a CPU)")
-	fs.StringVar(&b.flavour, "flavour", "", "build this `flavour`: "+strings.Join(kconfig.Flavours(), ", "))
+	fs.StringVar(&b.flavour, "flavour", "", "build this `flavour`: "+strings.Join(append([]string{defaultFlavour}, kconfig.Flavours()...), ", "))
 	fs.Var(&b.fragments, "fragment", "merge this `file` on top of the embedded fragments and the flavour's; may be repeated")
 	b.arch.register(fs)
 	fs.BoolVar(&b.noBoot, "no-boot", false, "do not boot the finished kernel")
@@ -41,12 +46,13 @@ func (b *buildFlags) register(fs *flag.FlagSet) {
 // A finishedKernel is one that vmtest kernel build has packed and booted.
 type finishedKernel struct {
 	*builder.Result
-	ref    string // oci:DIR:TAG
-	digest string // of the manifest: sha256:…
-	took   time.Duration
+	channels []string
+	ref      string // oci:DIR:TAG
+	digest   string // of the manifest: sha256:…
 }
 
-// buildKernel builds the kernel that was asked for and prints its digest.
+// buildKernel builds what was asked for and prints the digest, or a table where
+// that is more than one kernel.
 func (a *app) buildKernel(ctx context.Context, args []string) error {
 	var b buildFlags
 	fs := a.flagSet("kernel")
@@ -59,11 +65,20 @@ func (a *app) buildKernel(ctx context.Context, args []string) error {
 		return err
 	}
 	b.settings.CacheDir = cache
-	options, err := b.options(fs.Args(), cache)
+	base, err := b.options(cache)
 	if err != nil {
 		return err
 	}
-	k, err := a.buildOne(ctx, &b, options)
+	wanted, err := b.wanted(fs.Args(), base)
+	if err != nil {
+		return err
+	}
+	if b.all || len(wanted) > 1 {
+		return a.buildSeveral(ctx, wanted, func(ctx context.Context, w wantedKernel) (*finishedKernel, error) {
+			return a.buildOne(ctx, &b, w, newMeter(a.stderr, w.String()+": "))
+		})
+	}
+	k, err := a.buildOne(ctx, &b, wanted[0], newMeter(a.stderr, ""))
 	if err != nil {
 		return err
 	}
@@ -72,15 +87,15 @@ func (a *app) buildKernel(ctx context.Context, args []string) error {
 }
 
 // buildOne builds, packs and boots one kernel.
-func (a *app) buildOne(ctx context.Context, b *buildFlags, o builder.Options) (*finishedKernel, error) {
+func (a *app) buildOne(ctx context.Context, b *buildFlags, w wantedKernel, m *meter) (*finishedKernel, error) {
 	start := time.Now()
-	meter := newMeter(a.stderr)
-	o.Progress = meter.progress
+	o := w.options
+	o.Progress = m.progress
 	if b.verbose {
 		o.Log = a.stderr
 	}
 	r, err := builder.Build(ctx, o)
-	meter.finish()
+	m.finish()
 	if err != nil {
 		return nil, err
 	}
@@ -89,33 +104,18 @@ func (a *app) buildOne(ctx context.Context, b *buildFlags, o builder.Options) (*
 		how = "found in the cache"
 	}
 	fmt.Fprintf(a.stderr, "vmtest: Linux %s %s, %d objects; the log is %s\n", r.Release, how, r.BuildInfo.Objects, r.Log)
-	k := &finishedKernel{Result: r}
-	err = a.finishKernel(ctx, b, k, o.Dir)
-	k.took = time.Since(start)
-	return k, err
+	k := &finishedKernel{Result: r, channels: w.channels}
+	return k, a.finishKernel(ctx, b, k, o.Dir)
 }
 
-// options reads the arguments: a version, or a source that has one.
-func (b *buildFlags) options(args []string, cache string) (builder.Options, error) {
+// options are what every kernel is built with.
+func (b *buildFlags) options(cache string) (builder.Options, error) {
 	o := builder.Options{Dir: cache, Arch: string(b.arch), Jobs: b.jobs, Flavour: b.flavour}
-	if len(args) > 1 || len(args) == 0 && b.source == "" {
-		return o, usagef("vmtest kernel build 6.12", "kernel build: want one version, or -source")
+	if b.flavour == defaultFlavour {
+		o.Flavour = ""
 	}
-	var err error
-	if len(args) == 1 {
-		v, err := kver.Parse(args[0])
-		if err != nil {
-			return o, usagef("vmtest kernel build 6.12", "kernel build: %v", err)
-		}
-		o.Source = builder.Debian{Series: v}
-	}
-	if b.source != "" {
-		if len(args) == 1 {
-			return o, usagef("leave out one of them", "kernel build: -source %s and version %s are both given", b.source, args[0])
-		}
-		if o.Source, err = parseSource(b.source); err != nil {
-			return o, err
-		}
+	if _, err := kconfig.Flavour(o.Flavour, o.Arch); err != nil {
+		return o, err
 	}
 	for _, file := range b.fragments {
 		data, err := os.ReadFile(file)
@@ -129,26 +129,4 @@ func (b *buildFlags) options(args []string, cache string) (builder.Options, erro
 		o.Fragments = append(o.Fragments, f)
 	}
 	return o, nil
-}
-
-func parseSource(s string) (builder.Source, error) {
-	if rest, ok := strings.CutPrefix(s, "git:"); ok {
-		dir, revision, _ := strings.Cut(rest, "@")
-		return builder.Git{Dir: dir, Rev: revision}, nil
-	}
-	if version, ok := strings.CutPrefix(s, "kernel.org:"); ok {
-		v, err := kver.Parse(version)
-		if err != nil {
-			return nil, usagef("kernel.org:6.12.94", "-source: %v", err)
-		}
-		return builder.KernelOrg{Version: v}, nil
-	}
-	info, err := os.Stat(s)
-	switch {
-	case err != nil:
-		return nil, usagef("a directory, a tarball, git:DIR[@REVISION] or kernel.org:VERSION", "-source: %v", err)
-	case info.IsDir():
-		return builder.Directory{Path: s}, nil
-	}
-	return builder.Tarball{Path: s}, nil
 }

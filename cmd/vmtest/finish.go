@@ -37,14 +37,19 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 		},
 	}
 	layout := orElse(b.output, filepath.Join(cache, "layout"))
+	name := artifact.Name{Version: r.Version, Flavour: r.BuildInfo.Flavour}
 	tags := []string{b.tag}
 	if b.tag == "" {
-		tags = artifact.Name{Version: r.Version, Flavour: r.BuildInfo.Flavour}.Tags()
+		tags = name.Tags()
+	}
+	k.ref = "oci:" + layout + ":" + tags[len(tags)-1]
+	if b.tag == "" { // the channels are further names of it
+		name.Channels = k.channels
+		tags = name.Tags()
 	}
 	if k.digest, err = artifact.Pack(ctx, parts, layout, tags...); err != nil {
 		return err
 	}
-	k.ref = "oci:" + layout + ":" + tags[len(tags)-1]
 	if !b.noBoot {
 		if err := a.tryKernel(ctx, b, k, cache); err != nil {
 			return err

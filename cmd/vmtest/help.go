@@ -116,7 +116,8 @@ exits as it does. Also: go test -exec 'vmtest exec -kernel REF --' ./...`,
 
 Opens the u-root shell in a kernel, or runs another command that wants a terminal,
 such as bash, with the mounts of vmtest test.`,
-	"kernel": `vmtest kernel build [flags] VERSION    build a kernel into an OCI layout
+	"kernel": `vmtest kernel build [flags] VERSION…    build kernels into an OCI layout: versions,
+                                        channels of the catalogue, or -all of it
 vmtest kernel pull [-arch ARCH] REF…    bring kernels into the cache
 vmtest kernel list [flags] [DIR]        list the catalogue, or an OCI layout
 vmtest kernel update [flags]            make the catalogue follow kernel.org`,

@@ -14,12 +14,13 @@ import (
 // elsewhere.
 type meter struct {
 	w     io.Writer
+	name  string // of the kernel, before each phase's
 	phase string
 	bar   *progressbar.ProgressBar
 	shown time.Time
 }
 
-func newMeter(w io.Writer) *meter { return &meter{w: w} }
+func newMeter(w io.Writer, name string) *meter { return &meter{w: w, name: name} }
 
 func (m *meter) progress(p builder.Progress) {
 	if p.Phase != m.phase {
@@ -27,11 +28,11 @@ func (m *meter) progress(p builder.Progress) {
 		m.phase = p.Phase
 		if isTerminal(m.w) {
 			m.bar = progressbar.NewOptions64(max(p.Total, -1),
-				progressbar.OptionSetWriter(m.w), progressbar.OptionSetDescription(p.Phase),
+				progressbar.OptionSetWriter(m.w), progressbar.OptionSetDescription(m.name+p.Phase),
 				progressbar.OptionShowBytes(p.Unit == "bytes"), progressbar.OptionShowCount(),
 				progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 		} else {
-			fmt.Fprintf(m.w, "vmtest: %s\n", p.Phase)
+			fmt.Fprintf(m.w, "vmtest: %s%s\n", m.name, p.Phase)
 		}
 		m.shown = time.Now()
 	}
@@ -43,7 +44,7 @@ func (m *meter) progress(p builder.Progress) {
 		_ = m.bar.Set64(p.Done)
 	case p.Unit == "objects" && time.Since(m.shown) > 30*time.Second:
 		m.shown = time.Now()
-		fmt.Fprintf(m.w, "vmtest: %s: %d of about %d objects\n", p.Phase, p.Done, p.Total)
+		fmt.Fprintf(m.w, "vmtest: %s%s: %d of about %d objects\n", m.name, p.Phase, p.Done, p.Total)
 	}
 }
 
