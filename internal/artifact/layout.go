@@ -114,7 +114,7 @@ func (l *Layout) members(d v1.Descriptor) ([]v1.Descriptor, error) {
 	if !d.MediaType.IsIndex() {
 		return []v1.Descriptor{d}, nil
 	}
-	content, err := l.document(d)
+	content, err := l.Document(d)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (l *Layout) Kernels(tag, digest string) ([]*Manifest, error) {
 
 // manifest reads a manifest and its configuration.
 func (l *Layout) manifest(d v1.Descriptor) (*Manifest, error) {
-	manifest, err := l.document(d)
+	manifest, err := l.Document(d)
 	if err != nil {
 		return nil, err
 	}
@@ -163,15 +163,15 @@ func (l *Layout) manifest(d v1.Descriptor) (*Manifest, error) {
 	if err := json.Unmarshal(manifest, &raw); err != nil {
 		return nil, fmt.Errorf("parse manifest %s: %w", d.Digest, err)
 	}
-	config, err := l.document(raw.Config)
+	config, err := l.Document(raw.Config)
 	if err != nil {
 		return nil, err
 	}
 	return ParseManifest(d, manifest, config)
 }
 
-// document reads a small blob and checks it.
-func (l *Layout) document(d v1.Descriptor) ([]byte, error) {
+// Document reads a manifest, an index or a configuration and checks it.
+func (l *Layout) Document(d v1.Descriptor) ([]byte, error) {
 	r, err := l.Blob(context.Background(), d)
 	if err != nil {
 		return nil, err

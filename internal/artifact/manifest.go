@@ -49,6 +49,18 @@ func (m *Manifest) Layer(p Part) (Layer, bool) {
 	return Layer{}, false
 }
 
+// DiffIDs are the digests of the layers uncompressed, by the names of their
+// parts, but for the features: what a table of features has to be about.
+func (m *Manifest) DiffIDs() map[string]string {
+	ids := map[string]string{}
+	for _, l := range m.Layers {
+		if l.Part != Features {
+			ids[string(l.Part)] = l.DiffID.String()
+		}
+	}
+	return ids
+}
+
 // ParseManifest reads a manifest and its configuration. That they are what the
 // digests say is for the caller to know.
 func ParseManifest(d v1.Descriptor, manifest, config []byte) (*Manifest, error) {

@@ -277,7 +277,7 @@ func TestIndex(t *testing.T) {
 			t.Fatalf("found %v, %v, want one index", found, err)
 		}
 		var index v1.IndexManifest
-		content, err := l.document(found[0])
+		content, err := l.Document(found[0])
 		if err != nil {
 			t.Fatal(err)
 		}
