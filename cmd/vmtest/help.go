@@ -120,7 +120,20 @@ such as bash, with the mounts of vmtest test.`,
                                         channels of the catalogue, or -all of it
 vmtest kernel pull [-arch ARCH] REF…    bring kernels into the cache
 vmtest kernel list [flags] [DIR]        list the catalogue, or an OCI layout
+vmtest kernel push [flags] oci:DIR:TAG… HOST/REPOSITORY
+                                        put kernels into a registry
 vmtest kernel update [flags]            make the catalogue follow kernel.org`,
+	"kernel push": `vmtest kernel push [flags] oci:DIR:TAG… HOST/REPOSITORY
+
+Puts kernels of one version, for one or more architectures, into a registry: first
+everything under its digest, then, when all of it is there and holds, the tags. Only
+a kernel that was booted when it was built, as its table of features says, is taken.
+What the registry has is not sent again, and nothing in it is deleted. Prints the
+digest, and each tag with what it named before and names now.
+
+A tag with a date names one build for ever. The others do not go back to an older
+version unless -tag names them. Credentials are those of docker login; for ghcr.io
+GITHUB_TOKEN does as well.`,
 	"blocklist": `vmtest blocklist check [file…]      check the module's blocklist, or files
 vmtest blocklist suggest [stream]   print entries for what failed in the last run
 vmtest blocklist schema             print the JSON schema for editors`,

@@ -13,7 +13,7 @@ import (
 // go one way, from cmd down to packages that import none of ours. Whoever adds
 // an arrow here changes the design; see docs/design.md.
 var allowed = map[string]string{
-	"cmd/vmtest": "builder builder/catalogue initramfs initramfs/toolbox initramfs/wire internal/accel internal/artifact internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelorg internal/kernelref internal/kver internal/record internal/report internal/result internal/runner internal/store internal/workspace kconfig",
+	"cmd/vmtest": "builder builder/catalogue initramfs initramfs/toolbox initramfs/wire internal/accel internal/artifact internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelorg internal/kernelref internal/kver internal/publish internal/record internal/registry internal/report internal/result internal/runner internal/store internal/workspace kconfig",
 
 	"internal/runner":    "initramfs/wire internal/accel internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/result internal/workspace",
 	"internal/boot":      "initramfs internal/accel internal/console internal/guest internal/kernel internal/machine",
@@ -21,6 +21,7 @@ var allowed = map[string]string{
 	"internal/guest":     "initramfs/wire internal/console internal/machine",
 	"internal/machine":   "initramfs/wire",
 	"internal/store":     "internal/artifact internal/distro internal/kernel internal/kernelref internal/kver internal/registry",
+	"internal/publish":   "internal/artifact internal/features internal/kver internal/registry",
 	"internal/distro":    "internal/kver",
 	"internal/artifact":  "internal/kver",
 	"internal/blocklist": "internal/configfile internal/failure internal/kver",

@@ -16,6 +16,7 @@ func kernelCommands() []command {
 		{"build", "build a kernel into an OCI layout", (*app).buildKernel},
 		{"pull", "bring kernels into the cache", (*app).pullKernels},
 		{"list", "list the catalogue, or the kernels in an OCI layout", (*app).listKernels},
+		{"push", "put kernels into a registry", (*app).pushKernel},
 		{"update", "make the catalogue follow kernel.org's releases", (*app).updateCatalogue},
 	}
 }

@@ -54,8 +54,10 @@ func TestScript(t *testing.T) {
 		ContinueOnError:    true,
 		Setup:              func(env *testscript.Env) error { return setupScript(env, goEnv, filepath.Join(inits, "init")) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"artifact": cmdArtifact,
 			"kernel":   cmdKernel,
 			"exits":    cmdExits,
+			"registry": cmdRegistry,
 			"releases": cmdReleases,
 			"scrub":    cmdScrub,
 			"within":   cmdWithin,

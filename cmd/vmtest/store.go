@@ -10,33 +10,38 @@ import (
 
 // store is the way to kernels of an architecture, telling about downloads.
 func (a *app) store(cache string, arch archFlag) *store.Store {
-	p := downloads{app: a}
-	return &store.Store{Dir: cache, Arch: string(arch), Progress: p.progress, Warn: func(msg string) { a.progress("warning: " + msg) }}
+	downloads := transfers{app: a, verb: "fetch"}
+	return &store.Store{
+		Dir: cache, Arch: string(arch), Warn: func(msg string) { a.progress("warning: " + msg) },
+		Progress: func(p store.Progress) { downloads.progress(p.What, p.Done, p.Total) },
+	}
 }
 
-// downloads tells about a download when it begins and, on a terminal, how far
-// it has come.
-type downloads struct {
+// transfers tells about a download or an upload when it begins and, on a
+// terminal, how far it has come.
+type transfers struct {
 	*app
+	verb  string
 	mu    sync.Mutex
 	what  string
 	shown time.Time
 }
 
-func (d *downloads) progress(p store.Progress) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// progress takes numbers of bytes; a total of 0 is not known.
+func (t *transfers) progress(what string, done, total int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	const mib = 1 << 20
 	switch {
-	case p.What != d.what:
-		d.what, d.shown = p.What, time.Now()
+	case what != t.what:
+		t.what, t.shown = what, time.Now()
 		size := ""
-		if p.Total > 0 {
-			size = fmt.Sprintf(" (%.1f MiB)", float64(p.Total)/mib)
+		if total > 0 {
+			size = fmt.Sprintf(" (%.1f MiB)", float64(total)/mib)
 		}
-		d.app.progress("fetch " + p.What + size)
-	case isTerminal(d.stderr) && time.Since(d.shown) > time.Second && p.Total > 0:
-		d.shown = time.Now()
-		d.app.progress(fmt.Sprintf("fetch %s: %.1f of %.1f MiB", p.What, float64(p.Done)/mib, float64(p.Total)/mib))
+		t.app.progress(t.verb + " " + what + size)
+	case isTerminal(t.stderr) && time.Since(t.shown) > time.Second && total > 0:
+		t.shown = time.Now()
+		t.app.progress(fmt.Sprintf("%s %s: %.1f of %.1f MiB", t.verb, what, float64(done)/mib, float64(total)/mib))
 	}
 }

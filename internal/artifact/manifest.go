@@ -49,16 +49,19 @@ func (m *Manifest) Layer(p Part) (Layer, bool) {
 	return Layer{}, false
 }
 
-// DiffIDs are the digests of the layers uncompressed, by the names of their
-// parts, but for the features: what a table of features has to be about.
-func (m *Manifest) DiffIDs() map[string]string {
-	ids := map[string]string{}
-	for _, l := range m.Layers {
-		if l.Part != Features {
-			ids[string(l.Part)] = l.DiffID.String()
+// bootParts are those that decide what a booted kernel can do.
+var bootParts = []Part{Kernel, VMLinux, Config, Modules, Initramfs}
+
+// BootParts are the digests of the layers, uncompressed, that a boot uses, by
+// part: what a table of the kernel's features is about.
+func (m *Manifest) BootParts() map[string]string {
+	digests := map[string]string{}
+	for _, p := range bootParts {
+		if l, ok := m.Layer(p); ok {
+			digests[string(p)] = l.DiffID.String()
 		}
 	}
-	return ids
+	return digests
 }
 
 // ParseManifest reads a manifest and its configuration. That they are what the

@@ -47,7 +47,7 @@ func checkFeatures(ctx context.Context, k Kernel) error {
 	if table.Release != k.Release || table.Arch != k.Arch {
 		return fmt.Errorf("its table of features is about %s %s", table.Release, table.Arch)
 	}
-	return table.Match(k.DiffIDs())
+	return table.Match(k.BootParts())
 }
 
 var errUntested = errors.New("it has no table of features: nothing says that it was booted")

@@ -3,9 +3,6 @@ package publish
 import (
 	"errors"
 	"fmt"
-	"net/http"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // An Error is a kernel that cannot be published as it is. Nothing was changed.
@@ -60,21 +57,3 @@ func (e *RepositoryError) ExitCode() int { return 2 }
 func (e *RepositoryError) Hint() string {
 	return "want HOST/REPOSITORY, such as ghcr.io/org/kernels, without a tag"
 }
-
-// explain adds what the user can do about a registry's answer.
-func (r *Repository) explain(err error) error {
-	var answer *transport.Error
-	if errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
-		return &refused{err, "log in as somebody who may write there: docker login " + r.name.RegistryStr()}
-	}
-	return err
-}
-
-// refused is an answer that comes with advice.
-type refused struct {
-	error
-	hint string
-}
-
-func (e *refused) Unwrap() error { return e.error }
-func (e *refused) Hint() string  { return e.hint }

@@ -26,6 +26,7 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/features"
+	own "github.com/bpf-vmtest/bpf-vmtest/internal/registry"
 )
 
 // server is an in-process registry with a switch for faults.
@@ -70,9 +71,14 @@ func (s *server) sent(words ...string) int {
 	return n
 }
 
+// client is one that loses no time and knows no secrets.
+func client() *own.Client {
+	return &own.Client{Keychain: authn.NewMultiKeychain(), Mirrors: &own.Mirrors{}, Pause: time.Millisecond}
+}
+
 func (s *server) open(t *testing.T) *Repository {
 	t.Helper()
-	r, err := Open(s.repository, Options{Keychain: authn.NewMultiKeychain(), pause: time.Millisecond})
+	r, err := Open(context.Background(), client(), s.repository)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +137,7 @@ func (f fixture) pack(t *testing.T) Kernel {
 	}
 	l, kernel := packInto(t, filepath.Join(dir, "first"), parts)
 	if !f.untested {
-		table := &features.Table{Release: f.release, Arch: f.arch, Parts: kernel.DiffIDs()}
+		table := &features.Table{Release: f.release, Arch: f.arch, Parts: kernel.BootParts()}
 		if f.spoil != nil {
 			f.spoil(table)
 		}
@@ -402,7 +408,7 @@ func TestFaults(t *testing.T) {
 		{"refuses", at("POST", "/blobs/", 401), "401", "docker login", nil},
 		{"takes no blob", at("PATCH", "/blobs/", 500), "push", "", nil},
 		{"commits no blob", at("PUT", "/blobs/", 503), "push", "", nil},
-		{"takes no manifest", at("PUT", "/manifests/sha256", 400), "push manifest", "", nil},
+		{"takes no manifest", at("PUT", "/manifests/sha256", 400), "manifest: ", "", nil},
 		{"looks up no tag", at("GET", "/manifests/", 500), "look up tag", "", nil},
 		{"takes no tag", at("PUT", "/manifests/6", 403), "move tag 6.12.94-20261121:", "docker login", nil},
 		{"moves no series", at("PUT", "/manifests/6.12", 500), "move tag 6.12.94", "", nil},
@@ -491,13 +497,11 @@ func TestInterrupted(t *testing.T) {
 func TestProgress(t *testing.T) {
 	s := newServer(t)
 	var seen []string
-	r, err := Open(s.repository, Options{Keychain: authn.NewMultiKeychain(), Progress: func(p Progress) {
+	r := s.open(t)
+	r.Progress = func(p Progress) {
 		if line := fmt.Sprintf("%s %d", p.What, p.Total); p.Done == p.Total && !slices.Contains(seen, line) {
 			seen = append(seen, line)
 		}
-	}})
-	if err != nil {
-		t.Fatal(err)
 	}
 	rel := release(t, fixture{release: "6.12.94", arch: "amd64"})
 	if err := r.Push(context.Background(), rel); err != nil {
@@ -520,7 +524,7 @@ func TestProgress(t *testing.T) {
 func TestOpen(t *testing.T) {
 	for _, repository := range []string{"", "kernels", "ghcr.io", "ghcr.io/org/kernels:6.12", "ghcr.io/Org/kernels", "oci:dir"} {
 		var refused *RepositoryError
-		if r, err := Open(repository, Options{}); !errors.As(err, &refused) || refused.ExitCode() != 2 {
+		if r, err := Open(context.Background(), client(), repository); !errors.As(err, &refused) || refused.ExitCode() != 2 {
 			t.Errorf("Open(%q) = %v, %v, want a RepositoryError", repository, r, err)
 		}
 	}

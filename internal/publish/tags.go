@@ -5,16 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/registry"
 )
 
 // Tags say which tags a release gets.
@@ -112,17 +112,17 @@ func (r *Repository) findDate(ctx context.Context, release *Release, named *arti
 // plan finds out what a tag names now.
 func (r *Repository) plan(ctx context.Context, release *Release, tag string) (Move, error) {
 	m := Move{Tag: tag, To: release.Index.Digest}
-	ref, err := name.NewTag(r.name.String()+":"+tag, name.StrictValidation)
+	ref, err := name.NewTag(r.writer.Name.String()+":"+tag, name.StrictValidation)
 	if err != nil {
 		return m, &Error{Kernel: release.Version.String(), Cause: fmt.Errorf("tag %q: %w", tag, err)}
 	}
-	now, err := r.puller.Get(ctx, ref)
-	var answer *transport.Error
+	now, err := r.writer.Get(ctx, ref)
+	var answer *registry.Error
 	switch {
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+	case errors.As(err, &answer) && answer.Missing():
 		return m, nil
 	case err != nil:
-		return m, fmt.Errorf("look up tag %s: %w", tag, r.explain(err))
+		return m, fmt.Errorf("look up tag %s: %w", tag, err)
 	}
 	m.From, m.before = now.Digest, document{now.MediaType, now.Manifest}
 	if artifact.IsDated(tag) && !m.Stays() {
@@ -164,7 +164,7 @@ func (r *Repository) Tag(ctx context.Context, release *Release, tags Tags) ([]Mo
 		if m.Stays() {
 			continue
 		}
-		if err := r.put(ctx, r.name.Tag(m.Tag), release.document()); err != nil {
+		if err := r.put(ctx, r.tag(m.Tag), release.document()); err != nil {
 			return nil, errors.Join(fmt.Errorf("move tag %s: %w", m.Tag, err), r.putBack(ctx, moves[:i]))
 		}
 	}
@@ -173,14 +173,14 @@ func (r *Repository) Tag(ctx context.Context, release *Release, tags Tags) ([]Mo
 
 // putBack undoes moves, also when the user has interrupted them.
 func (r *Repository) putBack(ctx context.Context, moves []Move) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), silence)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	var errs []error
 	for _, m := range slices.Backward(moves) {
 		if m.Stays() || m.From == (v1.Hash{}) {
 			continue
 		}
-		if err := r.put(ctx, r.name.Tag(m.Tag), m.before); err != nil {
+		if err := r.put(ctx, r.tag(m.Tag), m.before); err != nil {
 			errs = append(errs, fmt.Errorf("put tag %s back to %s: %w", m.Tag, m.From, err))
 		}
 	}

@@ -18,8 +18,10 @@ type Error struct {
 	// Status is what it answered, in HTTP's codes, or 0 if it did not.
 	Status int
 	// User is whose credentials it was shown, empty if none were.
-	User  string
-	Cause error
+	User string
+	// Writing says that it was to be written to.
+	Writing bool
+	Cause   error
 }
 
 func (e *Error) Error() string {
@@ -51,6 +53,8 @@ func (e *Error) Hint() string {
 		login += ", or set GITHUB_TOKEN"
 	}
 	switch {
+	case e.Writing && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
+		return "log in as somebody who may write there: " + login
 	case e.Status == http.StatusUnauthorized && e.User != "":
 		return "log in again: " + login
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:

@@ -1,6 +1,6 @@
-// Package registry reads from OCI registries: with the credentials that docker
-// or podman keeps, through the mirrors that registries.conf names, and again
-// where that may help.
+// Package registry reads from OCI registries, and writes to them: with the
+// credentials that docker or podman keeps, through the mirrors that
+// registries.conf names, and again where that may help.
 package registry
 
 import (
@@ -75,18 +75,22 @@ func (c *Client) once(what string) bool {
 	return true
 }
 
-// transport sends requests, again where that may help, and says who is asking.
+// transport sends requests, again where that may help.
 func (c *Client) transport(insecure bool) http.RoundTripper {
-	t := c.Transport
-	if t == nil {
-		own := remote.DefaultTransport.(*http.Transport).Clone()
-		own.ResponseHeaderTimeout = c.silence() // for ever otherwise
-		if insecure {
-			own.TLSClientConfig.InsecureSkipVerify = true
-		}
-		t = own
+	return &persistent{inner: c.base(insecure, c.silence()), client: c}
+}
+
+// base sends requests once, and waits so long for the beginning of an answer.
+func (c *Client) base(insecure bool, wait time.Duration) http.RoundTripper {
+	if c.Transport != nil {
+		return c.Transport
 	}
-	return &persistent{inner: t, client: c}
+	t := remote.DefaultTransport.(*http.Transport).Clone()
+	t.ResponseHeaderTimeout = wait // for ever otherwise
+	if insecure {
+		t.TLSClientConfig.InsecureSkipVerify = true
+	}
+	return t
 }
 
 // Repository is one repository of a registry, and its mirrors.
