@@ -11,6 +11,7 @@ import (
 
 // A MissingToolsError lists everything a build needs and the machine lacks.
 type MissingToolsError struct {
+	Arch     string   // GOARCH of the kernel
 	Tools    []string // programs and header files
 	Packages []string // of Debian and Ubuntu, that hold them
 }
@@ -21,7 +22,11 @@ func (e *MissingToolsError) Error() string {
 
 // Hint says how to install them.
 func (e *MissingToolsError) Hint() string {
-	return "vmtest setup -for build installs them; on Debian and Ubuntu they are in: " + strings.Join(e.Packages, " ")
+	purposes := "build"
+	if crossPrefix(e.Arch) != "" {
+		purposes += "," + e.Arch
+	}
+	return "vmtest setup -for " + purposes + " installs them; on Debian and Ubuntu they are in: " + strings.Join(e.Packages, " ")
 }
 
 // A tool is a program, or with a .h at its end a header file, and the package
@@ -67,7 +72,7 @@ type toolchain struct {
 // findTools checks that nothing is missing before anything is begun. The
 // error is a [*MissingToolsError].
 func findTools(ctx context.Context, goarch string) (toolchain, error) {
-	missing := &MissingToolsError{}
+	missing := &MissingToolsError{Arch: goarch}
 	for _, t := range requiredTools(goarch) {
 		if hasTool(ctx, t.name) || slices.Contains(missing.Tools, t.name) {
 			continue

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,7 +56,7 @@ func privateCache(t *testing.T) string {
 		t.Fatal(err)
 	}
 	cache := t.TempDir()
-	for _, name := range []string{"accel", "apt", "debs", "init", "kernels"} {
+	for _, name := range []string{"accel", "apt", "debs", "init", "kernels", "toolbox"} {
 		shared := filepath.Join(user, name)
 		if err := errors.Join(os.MkdirAll(shared, 0o755), os.Symlink(shared, filepath.Join(cache, name))); err != nil {
 			t.Fatal(err)
@@ -196,6 +197,7 @@ func TestReal(t *testing.T) {
 	t.Run("crash", r.testCrash)
 	t.Run("exec", r.testExec)
 	t.Run("go test -exec", r.testGoTestExec)
+	t.Run("another architecture", r.testForeign)
 	t.Run("two at once", r.testTwoAtOnce)
 	t.Run("interrupt", r.testInterrupt)
 	t.Run("left", func(t *testing.T) { // the last: of all the runs before
@@ -344,6 +346,48 @@ func (r *realVmtest) testGoTestExec(t *testing.T) {
 			t.Errorf("not both say %q:\n%s\n%s", verdict, own.stdout, through.stdout)
 		}
 	}
+}
+
+// testForeign runs the examples, and what checks docs/guest.md, compiled for
+// another architecture with cgo and the race detector: on Debian's kernel, and
+// on our own where it has been built.
+func (r *realVmtest) testForeign(t *testing.T) {
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := r.module(t, "foreign")
+	work := filepath.Join(t.TempDir(), "go.work")
+	join := exec.Command("go", "work", "init", dir, examples)
+	join.Env = append(r.env, "GOWORK="+work)
+	if out, err := join.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	kernels := realNew + r.builtKernel(t, foreignArch)
+	out, err := exec.Command("go", "env", "GOROOT", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := strings.Fields(string(out))
+	env := []string{"GOWORK=" + work, "REAL_ARCH=" + foreignArch, "REAL_GOROOT=" + host[0], "REAL_GOCACHE=" + host[1]}
+	run := r.run(t, dir, env, "test", "-race", "-cover", "-arch", foreignArch, "-kernel", kernels,
+		"-env", "REAL_ARCH", "-env", "REAL_GOROOT", "-env", "REAL_GOCACHE", "./...", examples+"/...")
+	run.want(t, 0, "ok  \texample.com/foreign/native", "ok  \tgithub.com/bpf-vmtest/bpf-vmtest/examples/xdp", "coverage: ")
+}
+
+// builtKernel is a comma and our own kernel for an architecture, or nothing.
+func (r *realVmtest) builtKernel(t *testing.T, arch string) string {
+	t.Helper()
+	user, err := cacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout := filepath.Join(user, "layout")
+	out, err := r.command(t.Context(), ".", nil, "kernel", "list", layout).Output()
+	if err != nil || !regexp.MustCompile(`(?m)^6\.12\t.*\t`+arch+`\t`).Match(out) {
+		return ""
+	}
+	return ",oci:" + layout + ":6.12"
 }
 
 func (r *realVmtest) testTwoAtOnce(t *testing.T) {

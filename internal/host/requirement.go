@@ -100,7 +100,8 @@ func crossHeaders() []header {
 	for _, arch := range []Group{AMD64, ARM64} {
 		if string(arch) != runtime.GOARCH {
 			list = append(list, header{
-				name: string(arch) + " C library", group: arch, include: "stdlib.h", compiler: crossCompilers[arch],
+				// Not stdlib.h, which a cross compiler finds in /usr/include.
+				name: string(arch) + " C library", group: arch, include: "bits/libc-header-start.h", compiler: crossCompilers[arch],
 				why: "tests with cgo need it", supply: supply(arch + "-libc"), optional: true,
 			})
 		}

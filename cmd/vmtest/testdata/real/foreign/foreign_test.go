@@ -1,0 +1,67 @@
+// Package foreign checks, in a guest of another architecture than the host's,
+// what docs/guest.md promises about it.
+package foreign
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestArchitecture(t *testing.T) {
+	if runtime.GOARCH != os.Getenv("REAL_ARCH") {
+		t.Errorf("compiled for %s, want %s", runtime.GOARCH, os.Getenv("REAL_ARCH"))
+	}
+	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	if out, err := exec.Command("uname", "-m").Output(); err != nil || strings.TrimSpace(string(out)) != machine {
+		t.Errorf("uname -m: %q, %v, want %s", out, err, machine)
+	}
+}
+
+func TestCommands(t *testing.T) {
+	for _, name := range []string{"/bin/sh", "sh"} {
+		out, err := exec.Command(name, "-c", "ip addr show lo | grep -c 127.0.0.1").CombinedOutput()
+		if err != nil || string(out) != "1\n" {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nfor i in 1 2; do echo $i; done\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(script).CombinedOutput(); err != nil || string(out) != "1\n2\n" {
+		t.Errorf("a script: %v\n%s", err, out)
+	}
+}
+
+// The host's programs and what they read would be of no use.
+func TestNothingOfTheHost(t *testing.T) {
+	if path, err := exec.LookPath("go"); err == nil {
+		t.Errorf("there is a toolchain, %s", path)
+	}
+	for _, dir := range []string{"/usr/bin", os.Getenv("REAL_GOROOT"), os.Getenv("REAL_GOCACHE")} {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("the host's %s is there", dir)
+		}
+	}
+}
+
+func TestModprobe(t *testing.T) {
+	for _, name := range []string{"dummy", "fs-9p", "9p"} { // a module, an alias, one that is loaded
+		if out, err := exec.Command("modprobe", name).CombinedOutput(); err != nil {
+			t.Errorf("modprobe %s: %v\n%s", name, err, out)
+		}
+	}
+	if _, err := os.Stat("/sys/module/dummy"); err != nil {
+		t.Error(err)
+	}
+	if out, err := exec.Command("modprobe", "no-such-module").CombinedOutput(); err == nil || !strings.Contains(string(out), "no-such-module") {
+		t.Errorf("modprobe no-such-module: %v\n%s", err, out)
+	}
+	if out, err := exec.Command("modprobe", "-q", "--", "no-such-module").CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("modprobe -q no-such-module: %v\n%s", err, out)
+	}
+}
