@@ -59,13 +59,15 @@ func reporter(t *testing.T) func(Progress) {
 func TestConfigureReal(t *testing.T) {
 	dir := cacheDir(t)
 	for _, v := range series(t, "VMTEST_TEST_CONFIGURE", "5.10 6.12") {
-		t.Run(v.String(), func(t *testing.T) {
-			config, err := Configure(context.Background(), Options{Source: Debian{Series: v}, Dir: dir, Arch: os.Getenv("VMTEST_TEST_ARCH"), Progress: reporter(t)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("%d symbols are y", bytes.Count(config, []byte("=y\n")))
-		})
+		for arch := range imageTargets {
+			t.Run(v.String()+" "+arch, func(t *testing.T) {
+				config, err := Configure(context.Background(), Options{Source: Debian{Series: v}, Dir: dir, Arch: arch, Progress: reporter(t)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("%d symbols are y", bytes.Count(config, []byte("=y\n")))
+			})
+		}
 	}
 }
 
