@@ -55,34 +55,42 @@ func (l onDisk) Download(ctx context.Context, d v1.Descriptor, f *os.File, progr
 }
 
 func (s *Store) fromLayout(ctx context.Context, ref kernelref.Layout) (*kernel.Kernel, error) {
-	l, err := artifact.OpenLayout(ref.Dir)
+	l, found, err := findInLayout(ref)
 	if err != nil {
 		return nil, err
 	}
-	found, err := l.Find(ref.Tag, ref.Digest)
-	if err != nil {
-		return nil, err
-	}
-	tags, err := l.Tags()
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case len(found) == 0 && ref.Digest != "":
-		return nil, errors.New("the layout has no such digest" + under(ref.Tag))
-	case len(found) == 0:
-		return nil, &hinted{errors.New("the layout has no such tag"), "its tags are: " + strings.Join(tags, ", ")}
-	case ref.Tag == "" && ref.Digest == "" && different(found) > 1:
-		return nil, &hinted{
-			fmt.Errorf("the layout has %d kernels and the reference names none", different(found)),
-			"add one of its tags after a colon: " + strings.Join(tags, ", "),
-		}
-	}
-	img, err := s.choose(ctx, onDisk{l}, found)
+	img, err := s.choose(ctx, l, found)
 	if err != nil {
 		return nil, err
 	}
 	return s.unpack(ctx, img)
+}
+
+func findInLayout(ref kernelref.Layout) (origin, []v1.Descriptor, error) {
+	l, err := artifact.OpenLayout(ref.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := l.Find(ref.Tag, ref.Digest)
+	if err != nil {
+		return nil, nil, err
+	}
+	tags, err := l.Tags()
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case len(found) == 0 && ref.Digest != "":
+		return nil, nil, errors.New("the layout has no such digest" + under(ref.Tag))
+	case len(found) == 0:
+		return nil, nil, &hinted{errors.New("the layout has no such tag"), "its tags are: " + strings.Join(tags, ", ")}
+	case ref.Tag == "" && ref.Digest == "" && different(found) > 1:
+		return nil, nil, &hinted{
+			fmt.Errorf("the layout has %d kernels and the reference names none", different(found)),
+			"add one of its tags after a colon: " + strings.Join(tags, ", "),
+		}
+	}
+	return onDisk{l}, found, nil
 }
 
 func under(tag string) string {

@@ -18,19 +18,24 @@ import (
 )
 
 func (s *Store) fromRegistry(ctx context.Context, ref kernelref.Registry) (*kernel.Kernel, error) {
-	r, err := s.client().Repository(ref.Repository)
+	r, found, err := s.findInRegistry(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.lookUp(ctx, r, ref)
-	if err != nil {
-		return nil, err
-	}
-	img, err := s.choose(ctx, r, []v1.Descriptor{d})
+	img, err := s.choose(ctx, r, found)
 	if err != nil {
 		return nil, err
 	}
 	return s.unpack(ctx, img)
+}
+
+func (s *Store) findInRegistry(ctx context.Context, ref kernelref.Registry) (origin, []v1.Descriptor, error) {
+	r, err := s.client().Repository(ref.Repository)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := s.lookUp(ctx, r, ref)
+	return r, []v1.Descriptor{d}, err
 }
 
 // client is the way to registries, one for the store's life: it remembers which

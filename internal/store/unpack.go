@@ -18,18 +18,11 @@ import (
 
 // unpack brings the image's kernel into the cache.
 func (s *Store) unpack(ctx context.Context, img *image) (*kernel.Kernel, error) {
-	dir, err := s.path("images", img.digest.Hex)
+	dir, unlock, err := s.lockImage(img.digest)
 	if err != nil {
 		return nil, err
-	}
-	unlock, err := lockedfile.MutexAt(dir + ".lock").Lock()
-	if err != nil {
-		return nil, fmt.Errorf("lock cache: %w", err)
 	}
 	defer unlock()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
 	var k *kernel.Kernel
 	if img.typed() {
 		k, err = s.unpackParts(ctx, img, dir)
@@ -41,6 +34,21 @@ func (s *Store) unpack(ctx context.Context, img *image) (*kernel.Kernel, error) 
 	}
 	k.Digest, k.Arch = img.digest.String(), s.arch()
 	return k, nil
+}
+
+// lockImage keeps others away from an image's directory in the cache.
+func (s *Store) lockImage(digest v1.Hash) (dir string, unlock func(), err error) {
+	if dir, err = s.path("images", digest.Hex); err != nil {
+		return "", nil, err
+	}
+	if unlock, err = lockedfile.MutexAt(dir + ".lock").Lock(); err != nil {
+		return "", nil, fmt.Errorf("lock cache: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		unlock()
+		return "", nil, err
+	}
+	return dir, unlock, nil
 }
 
 // unpackParts unpacks an artifact of ours: only the layers that are needed.
