@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
 )
 
 // cacheDir is the program's own cache, so that a test finds it warm and
@@ -55,18 +57,21 @@ func reporter(t *testing.T) func(Progress) {
 	}
 }
 
-// Every series' tools must grant everything the fragments ask for.
+// Every series' tools must grant everything the fragments ask for, on every
+// architecture and in every flavour.
 func TestConfigureReal(t *testing.T) {
 	dir := cacheDir(t)
 	for _, v := range series(t, "VMTEST_TEST_CONFIGURE", "5.10 6.12") {
 		for arch := range imageTargets {
-			t.Run(v.String()+" "+arch, func(t *testing.T) {
-				config, err := Configure(context.Background(), Options{Source: Debian{Series: v}, Dir: dir, Arch: arch, Progress: reporter(t)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Logf("%d symbols are y", bytes.Count(config, []byte("=y\n")))
-			})
+			for _, flavour := range append(kconfig.Flavours(), "") {
+				t.Run(fmt.Sprintf("%s %s %q", v, arch, flavour), func(t *testing.T) {
+					config, err := Configure(t.Context(), Options{Source: Debian{Series: v}, Dir: dir, Arch: arch, Flavour: flavour, Progress: reporter(t)})
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Logf("%d symbols are y", bytes.Count(config, []byte("=y\n")))
+				})
+			}
 		}
 	}
 }
