@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/bpf-vmtest/bpf-vmtest/builder/patch"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
 )
@@ -28,12 +29,18 @@ type Options struct {
 	Flavour string
 	// Fragments are merged on top of the embedded ones and the flavour's.
 	Fragments []*kconfig.Fragment
+	// Patches are applied to a copy of the source, in this order. One that is
+	// in the source already is passed over.
+	Patches []patch.Patch
 	// Needs are the versions of tools that will do.
 	Needs Needs
 	// Jobs is how many compilers run at once, by default one per CPU.
 	Jobs int
 	// Progress, when set, is called from one goroutine at a time.
 	Progress func(Progress)
+	// Notice, when set, is called with what a person should know about a
+	// build that goes on.
+	Notice func(string)
 	// Log, when set, receives everything make and its tools print.
 	Log io.Writer
 }
@@ -79,8 +86,9 @@ type BuildInfo struct {
 	SourceDigest string   `json:"sourceDigest"` // sha256:…, or git-tree:… for a commit
 	ConfigDigest string   `json:"configDigest"` // sha256:… of .config
 	Flavour      string   `json:"flavour,omitempty"`
-	Fragments    []string `json:"fragments"` // names, in the order they were merged
-	Compiler     string   `json:"compiler"`  // first line of its --version
+	Fragments    []string `json:"fragments"`         // names, in the order they were merged
+	Patches      []string `json:"patches,omitempty"` // those applied: name@sha256:…
+	Compiler     string   `json:"compiler"`          // first line of its --version
 	Linker       string   `json:"linker"`
 	Pahole       string   `json:"pahole"`
 	Objects      int64    `json:"objects"` // files compiled
@@ -91,7 +99,8 @@ type BuildInfo struct {
 // objects.
 //
 // Errors that a user can do something about: [*MissingToolsError],
-// [*ToolVersionError], [*MakeError], [*BTFError], and those of package kconfig.
+// [*ToolVersionError], [*MakeError], [*BTFError], and those of packages kconfig
+// and patch.
 func Build(ctx context.Context, o Options) (*Result, error) {
 	b, err := prepare(ctx, o)
 	if err != nil {
@@ -134,6 +143,7 @@ type build struct {
 	makeArch  string
 	tools     toolchain
 	tree      *tree
+	staged    *patch.Staged
 	version   kver.Version
 	selection *kconfig.Selection
 	fragments []string // names
@@ -161,6 +171,9 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
+	if o.Notice == nil {
+		o.Notice = func(string) {}
+	}
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
@@ -184,7 +197,10 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 		return nil, err
 	}
 	b.cleanup = append(b.cleanup, b.tree.close)
-	if b.version, err = kconfig.SourceVersion(b.tree.dir); err != nil {
+	if err = b.stagePatches(ctx); err != nil {
+		return nil, err
+	}
+	if err = b.readVersion(); err != nil {
 		return nil, err
 	}
 	if err = b.tools.meets(o.Needs, b.version); err != nil {

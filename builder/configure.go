@@ -21,6 +21,9 @@ const buildPrefix = "vmtest-build-"
 // what they do not name stays off, also where a symbol they switch on makes
 // it visible with default y (744 instead of 1019 symbols on 6.12).
 func (b *build) configure(ctx context.Context) error {
+	if err := b.patchTree(ctx); err != nil {
+		return err
+	}
 	b.phase("configure")
 	tree, err := kconfig.LoadTree(b.tree.dir, b.Arch)
 	if err != nil {

@@ -275,7 +275,7 @@ func TestPlacesUnrecorded(t *testing.T) {
 // leftovers fails the test when the cache holds more than finished work.
 func leftovers(t *testing.T, dir string) {
 	t.Helper()
-	for _, pattern := range []string{"sources/*/" + buildPrefix + "*", "sources/*.tmp*", "builds/*.tmp*", "builds/*.log"} {
+	for _, pattern := range []string{"sources/*/" + buildPrefix + "*", "sources/*.tmp*", "sources/*.patched", "builds/*.tmp*", "builds/*.log"} {
 		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
 			t.Errorf("left over: %s", found)
 		}

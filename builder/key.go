@@ -14,10 +14,12 @@ const recipe = "4"
 // known before anything is unpacked or configured.
 type description struct {
 	Recipe, Source, Arch, AllConfig, Compiler, Linker, Pahole string
+
+	Patches []string `json:",omitempty"` // digests of those that change something
 }
 
 func (b *build) describe() description {
-	return description{
+	d := description{
 		Recipe:    recipe,
 		Source:    b.tree.digest,
 		Arch:      b.Arch,
@@ -26,12 +28,16 @@ func (b *build) describe() description {
 		Linker:    b.tools.linker,
 		Pahole:    b.tools.pahole,
 	}
+	for _, p := range b.staged.Applied {
+		d.Patches = append(d.Patches, p.Digest)
+	}
+	return d
 }
 
 func (d description) key() string {
 	data, err := json.Marshal(d)
 	if err != nil {
-		panic(err) // strings only
+		panic(err) // text only
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

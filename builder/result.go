@@ -53,7 +53,8 @@ func (b *build) load() (*Result, error) {
 	}
 	r.Cached = true
 	// The kernel is the same whatever its ingredients are called.
-	r.BuildInfo.Source, r.BuildInfo.Flavour, r.BuildInfo.Fragments = b.tree.name, b.Flavour, b.fragments
+	r.BuildInfo.Source, r.BuildInfo.Flavour = b.tree.name, b.Flavour
+	r.BuildInfo.Fragments, r.BuildInfo.Patches = b.fragments, b.staged.Names()
 	return r, nil
 }
 
@@ -207,6 +208,7 @@ func (b *build) writeRecord(dir string) error {
 		ConfigDigest: "sha256:" + configDigest,
 		Flavour:      b.Flavour,
 		Fragments:    b.fragments,
+		Patches:      b.staged.Names(),
 		Compiler:     b.tools.compiler,
 		Linker:       b.tools.linker,
 		Pahole:       b.tools.pahole,

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -82,6 +81,9 @@ func (s *Staged) apply(ctx context.Context, p Patch) error {
 	return nil
 }
 
+// Touches reports whether a patch reads or writes the file.
+func (s *Staged) Touches(file string) bool { return s.touched[file] }
+
 // Lay puts the files as the patches left them into a copy of the source.
 func (s *Staged) Lay(tree string) error {
 	for file := range s.touched {
@@ -136,5 +138,5 @@ func (s *Staged) Names() []string {
 		// Lists of such names are separated by commas.
 		names = append(names, strings.ReplaceAll(p.Name, ",", "_")+"@"+p.Digest)
 	}
-	return slices.Clip(names)
+	return names
 }

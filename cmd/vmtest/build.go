@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/builder"
+	"github.com/bpf-vmtest/bpf-vmtest/builder/patch"
 	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
 )
 
@@ -21,6 +22,7 @@ type buildFlags struct {
 	jobs      int
 	flavour   string
 	fragments stringList
+	patches   stringList
 	noBoot    bool
 	verbose   bool
 	all       bool
@@ -39,6 +41,7 @@ func (b *buildFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&b.flavour, "flavour", "", "build this `flavour`: "+strings.Join(append([]string{defaultFlavour}, kconfig.Flavours()...), ", "))
 	fs.Var(&b.fragments, "fragment", "merge this `file` on top of the embedded fragments and the flavour's; may be repeated")
 	b.arch.register(fs)
+	fs.Var(&b.patches, "patch", "apply this `file`, a patch, a mailbox of patches, or a directory of *.patch, to a copy of the source; may be repeated")
 	fs.BoolVar(&b.noBoot, "no-boot", false, "do not boot the finished kernel")
 	fs.BoolVar(&b.verbose, "v", false, "show what make prints")
 }
@@ -65,7 +68,7 @@ func (a *app) buildKernel(ctx context.Context, args []string) error {
 		return err
 	}
 	b.settings.CacheDir = cache
-	base, err := b.options(cache)
+	base, err := b.options(ctx, cache)
 	if err != nil {
 		return err
 	}
@@ -91,6 +94,7 @@ func (a *app) buildOne(ctx context.Context, b *buildFlags, w wantedKernel, m *me
 	start := time.Now()
 	o := w.options
 	o.Progress = m.progress
+	o.Notice = m.notice
 	if b.verbose {
 		o.Log = a.stderr
 	}
@@ -109,7 +113,7 @@ func (a *app) buildOne(ctx context.Context, b *buildFlags, w wantedKernel, m *me
 }
 
 // options are what every kernel is built with.
-func (b *buildFlags) options(cache string) (builder.Options, error) {
+func (b *buildFlags) options(ctx context.Context, cache string) (builder.Options, error) {
 	o := builder.Options{Dir: cache, Arch: string(b.arch), Jobs: b.jobs, Flavour: b.flavour}
 	if b.flavour == defaultFlavour {
 		o.Flavour = ""
@@ -127,6 +131,13 @@ func (b *buildFlags) options(cache string) (builder.Options, error) {
 			return o, err
 		}
 		o.Fragments = append(o.Fragments, f)
+	}
+	for _, file := range b.patches {
+		patches, err := patch.Read(ctx, file)
+		if err != nil {
+			return o, err
+		}
+		o.Patches = append(o.Patches, patches...)
 	}
 	return o, nil
 }

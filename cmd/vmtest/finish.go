@@ -32,8 +32,8 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 		Build: artifact.Build{
 			Flavour: r.BuildInfo.Flavour,
 			Source:  r.BuildInfo.Source, SourceDigest: r.BuildInfo.SourceDigest,
-			Fragments: r.BuildInfo.Fragments,
-			Compiler:  r.BuildInfo.Compiler, Linker: r.BuildInfo.Linker, Pahole: r.BuildInfo.Pahole,
+			Fragments: r.BuildInfo.Fragments, Patches: r.BuildInfo.Patches,
+			Compiler: r.BuildInfo.Compiler, Linker: r.BuildInfo.Linker, Pahole: r.BuildInfo.Pahole,
 		},
 	}
 	layout := orElse(b.output, filepath.Join(cache, "layout"))

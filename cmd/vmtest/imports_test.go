@@ -13,7 +13,7 @@ import (
 // go one way, from cmd down to packages that import none of ours. Whoever adds
 // an arrow here changes the design; see docs/design.md.
 var allowed = map[string]string{
-	"cmd/vmtest": "builder builder/catalogue initramfs initramfs/toolbox initramfs/wire internal/accel internal/artifact internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelorg internal/kernelref internal/kver internal/publish internal/record internal/registry internal/report internal/result internal/runner internal/store internal/workspace kconfig",
+	"cmd/vmtest": "builder builder/catalogue builder/patch initramfs initramfs/toolbox initramfs/wire internal/accel internal/artifact internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelorg internal/kernelref internal/kver internal/publish internal/record internal/registry internal/report internal/result internal/runner internal/store internal/workspace kconfig",
 
 	"internal/runner":    "initramfs/wire internal/accel internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/result internal/workspace",
 	"internal/boot":      "initramfs internal/accel internal/console internal/guest internal/kernel internal/machine",
@@ -30,12 +30,13 @@ var allowed = map[string]string{
 	"internal/report":    "internal/result",
 	"internal/host":      "internal/accel",
 	"internal/fakeqemu":  "initramfs/wire",
-	"builder":            "internal/distro internal/kernelorg internal/kver kconfig",
+	"builder":            "builder/patch internal/distro internal/kernelorg internal/kver kconfig",
 	"builder/catalogue":  "builder internal/configfile internal/kernelorg internal/kver kconfig",
 	"kconfig":            "internal/kver",
 	"kconfig/gensymbols": "kconfig",
 	"initramfs/init":     "initramfs/wire",
 
+	"builder/patch":                    "",
 	"initramfs":                        "",
 	"initramfs/toolbox":                "",
 	"initramfs/wire":                   "",

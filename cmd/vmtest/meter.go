@@ -48,6 +48,12 @@ func (m *meter) progress(p builder.Progress) {
 	}
 }
 
+// notice shows a line of its own.
+func (m *meter) notice(text string) {
+	m.finish()
+	fmt.Fprintf(m.w, "vmtest: notice: %s%s\n", m.name, text)
+}
+
 func (m *meter) finish() {
 	if m.bar != nil {
 		_ = m.bar.Finish()

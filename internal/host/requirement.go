@@ -37,6 +37,7 @@ var programs = append(architectures(),
 	program{name: "bc", group: Build, why: "the kernel's build calls it"},
 	// Kernels before 6.12 are content with less, but not by much.
 	program{name: "pahole", group: Build, why: "writes the kernel's BTF", least: Version{1, 16}},
+	program{name: "git", group: Build, why: "applies patches, and reads sources that are in git"},
 	program{name: "cpio", group: Build, why: "packs the kernel's headers"},
 	program{name: "xz", group: Build, why: "unpacks kernel sources"},
 	program{name: "zstd", group: Build, why: "compresses the kernel"},

@@ -30,6 +30,7 @@ var packages = map[supply]map[manager][]string{
 	"bc":    same("bc"),
 	"make":  same("make"),
 	"cpio":  same("cpio"),
+	"git":   same("git"),
 	"zstd":  same("zstd"),
 	"xz":    {apt: {"xz-utils"}, dnf: {"xz"}, pacman: {"xz"}, zypper: {"xz"}, apk: {"xz"}},
 	// Debian's gcc only recommends the C library's headers.
