@@ -3,12 +3,14 @@
 package catalogue
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/builder"
+	"github.com/bpf-vmtest/bpf-vmtest/builder/patch"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
@@ -156,11 +158,12 @@ func (k *Kernel) builds() []Build {
 }
 
 // Configure makes options for building the kernel out of those that every
-// kernel is built with.
-func (c *Catalogue) Configure(k *Kernel, o builder.Options) (builder.Options, error) {
+// kernel is built with, whose fragments and patches come after the catalogue's
+// and may so be made for them.
+func (c *Catalogue) Configure(ctx context.Context, k *Kernel, o builder.Options) (builder.Options, error) {
 	o.Source = k.source()
 	o.Needs = k.Needs
-	o.Fragments = slices.Clone(o.Fragments)
+	var fragments []*kconfig.Fragment
 	for _, file := range k.Fragments {
 		data, err := fs.ReadFile(c.files, file)
 		if err != nil {
@@ -170,8 +173,22 @@ func (c *Catalogue) Configure(k *Kernel, o builder.Options) (builder.Options, er
 		if err != nil {
 			return o, err
 		}
-		o.Fragments = append(o.Fragments, f)
+		fragments = append(fragments, f)
 	}
+	var patches []patch.Patch
+	for _, file := range k.Patches {
+		data, err := fs.ReadFile(c.files, file)
+		if err != nil {
+			return o, fmt.Errorf("read patch of linux %s: %w", k.Version, err)
+		}
+		list, err := patch.Parse(ctx, file, data)
+		if err != nil {
+			return o, err
+		}
+		patches = append(patches, list...)
+	}
+	o.Fragments = append(fragments, o.Fragments...)
+	o.Patches = append(patches, o.Patches...)
 	return o, nil
 }
 

@@ -3,12 +3,16 @@ package catalogue
 import (
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bpf-vmtest/bpf-vmtest/builder"
+	"github.com/bpf-vmtest/bpf-vmtest/builder/patch"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
 )
 
 func load(t *testing.T, text string) *Catalogue {
@@ -70,19 +74,46 @@ func TestBuilds(t *testing.T) {
 
 func TestConfigure(t *testing.T) {
 	c := load(t, sample)
-	o, err := c.Configure(&c.Kernels[2], builder.Options{Jobs: 3})
+	own, err := kconfig.Parse("own.config", []byte("CONFIG_NET=y\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := c.Configure(t.Context(), &c.Kernels[2], builder.Options{Jobs: 3, Fragments: []*kconfig.Fragment{own}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := (builder.KernelOrg{Version: kver.Version{Major: 6, Minor: 12, Patch: 94}}); o.Source != want || o.Jobs != 3 {
 		t.Errorf("options = %+v", o)
 	}
-	if len(o.Fragments) != 1 || o.Fragments[0].Name != "my.config" {
+	if len(o.Fragments) != 2 || o.Fragments[0].Name != "my.config" || o.Fragments[1] != own {
 		t.Errorf("fragments = %+v", o.Fragments)
 	}
-	o, err = c.Configure(&c.Kernels[0], builder.Options{})
+	o, err = c.Configure(t.Context(), &c.Kernels[0], builder.Options{})
 	if want := (builder.Debian{Series: kver.Version{Major: 7, Minor: 3}}); err != nil || o.Source != want {
 		t.Errorf("options = %+v, %v", o, err)
+	}
+}
+
+// The user's patches come after the catalogue's.
+func TestConfigurePatches(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		if os.Getenv("VMTEST_TESTS") == "all" {
+			t.Fatal(err)
+		}
+		t.Skip("needs git")
+	}
+	c := load(t, "- {version: 6.12, source: debian, patches: patches/a.patch}\n")
+	o, err := c.Configure(t.Context(), &c.Kernels[0], builder.Options{Patches: []patch.Patch{{Name: "own.patch"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Patches) != 2 || o.Patches[0].Name != "a.patch" || o.Patches[1].Name != "own.patch" {
+		t.Errorf("patches = %v", o.Patches)
+	}
+	c = load(t, "- {version: 6.12, source: debian, patches: patches/b.patch}\n")
+	var format *patch.FormatError
+	if _, err := c.Configure(t.Context(), &c.Kernels[0], builder.Options{}); !errors.As(err, &format) {
+		t.Errorf("Configure with a patch that is none = %v", err)
 	}
 }
 
@@ -93,7 +124,7 @@ func TestEmbedded(t *testing.T) {
 		if k.Origin == KernelOrg && k.SHA256 == "" {
 			t.Errorf("%s: linux %s has no checksum", k.Pos, k.Version)
 		}
-		if _, err := c.Configure(&k, builder.Options{}); err != nil {
+		if _, err := c.Configure(t.Context(), &k, builder.Options{}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -20,7 +20,7 @@ func beside(text string) fstest.MapFS {
 	return fstest.MapFS{
 		"f":               {Data: []byte(text)},
 		"my.config":       {Data: []byte("CONFIG_DUMMY=y\n")},
-		"patches/a.patch": {Data: []byte("a")},
+		"patches/a.patch": {Data: []byte("--- a/a\n+++ b/a\n@@ -1 +1 @@\n-one\n+two\n")},
 		"patches/b.patch": {Data: []byte("b")},
 	}
 }

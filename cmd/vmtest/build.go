@@ -72,7 +72,7 @@ func (a *app) buildKernel(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := b.wanted(fs.Args(), base)
+	wanted, err := b.wanted(ctx, fs.Args(), base)
 	if err != nil {
 		return err
 	}

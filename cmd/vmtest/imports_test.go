@@ -31,7 +31,7 @@ var allowed = map[string]string{
 	"internal/host":      "internal/accel",
 	"internal/fakeqemu":  "initramfs/wire",
 	"builder":            "builder/patch internal/distro internal/kernelorg internal/kver kconfig",
-	"builder/catalogue":  "builder internal/configfile internal/kernelorg internal/kver kconfig",
+	"builder/catalogue":  "builder builder/patch internal/configfile internal/kernelorg internal/kver kconfig",
 	"kconfig":            "internal/kver",
 	"kconfig/gensymbols": "kconfig",
 	"initramfs/init":     "initramfs/wire",

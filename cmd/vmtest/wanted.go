@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"os"
 	"strings"
 
@@ -27,7 +28,7 @@ const defaultFlavour = "default"
 
 // wanted reads the arguments: versions and channels, or all of the catalogue,
 // or a source that has a version of its own.
-func (b *buildFlags) wanted(args []string, base builder.Options) ([]wantedKernel, error) {
+func (b *buildFlags) wanted(ctx context.Context, args []string, base builder.Options) ([]wantedKernel, error) {
 	switch {
 	case b.source != "" && len(args) > 0:
 		return nil, usagef("leave out one of them", "kernel build: -source %s and version %s are both given", b.source, args[0])
@@ -49,11 +50,11 @@ func (b *buildFlags) wanted(args []string, base builder.Options) ([]wantedKernel
 		return nil, err
 	}
 	if b.all {
-		return b.wantedAll(c, base)
+		return b.wantedAll(ctx, c, base)
 	}
 	var wanted []wantedKernel
 	for _, name := range args {
-		w, err := b.find(c, name, base)
+		w, err := b.find(ctx, c, name, base)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +65,7 @@ func (b *buildFlags) wanted(args []string, base builder.Options) ([]wantedKernel
 
 // find looks a version or channel up in the catalogue. A version that is not
 // there is Debian's package of that series.
-func (b *buildFlags) find(c *catalogue.Catalogue, name string, base builder.Options) (wantedKernel, error) {
+func (b *buildFlags) find(ctx context.Context, c *catalogue.Catalogue, name string, base builder.Options) (wantedKernel, error) {
 	k, err := c.Find(name)
 	switch {
 	case err != nil:
@@ -74,24 +75,24 @@ func (b *buildFlags) find(c *catalogue.Catalogue, name string, base builder.Opti
 		base.Source = builder.Debian{Series: v}
 		return wantedKernel{name: name, options: base}, err
 	}
-	return b.configure(c, k, base)
+	return b.configure(ctx, c, k, base)
 }
 
-func (b *buildFlags) configure(c *catalogue.Catalogue, k *catalogue.Kernel, base builder.Options) (wantedKernel, error) {
-	o, err := c.Configure(k, base)
+func (b *buildFlags) configure(ctx context.Context, c *catalogue.Catalogue, k *catalogue.Kernel, base builder.Options) (wantedKernel, error) {
+	o, err := c.Configure(ctx, k, base)
 	o.Source = b.trusting(o.Source)
 	return wantedKernel{name: k.Version.String(), channels: k.Channels, options: o}, err
 }
 
 // wantedAll is what the catalogue has for the architecture, in the flavour that
 // was asked for or in all of them.
-func (b *buildFlags) wantedAll(c *catalogue.Catalogue, base builder.Options) ([]wantedKernel, error) {
+func (b *buildFlags) wantedAll(ctx context.Context, c *catalogue.Catalogue, base builder.Options) ([]wantedKernel, error) {
 	var wanted []wantedKernel
 	for _, build := range c.Builds() {
 		if build.Arch != base.Arch || b.flavour != "" && build.Flavour != base.Flavour {
 			continue
 		}
-		w, err := b.configure(c, build.Kernel, base)
+		w, err := b.configure(ctx, c, build.Kernel, base)
 		if err != nil {
 			return nil, err
 		}
