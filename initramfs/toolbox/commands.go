@@ -1,6 +1,9 @@
 package toolbox
 
-import "path"
+import (
+	_ "embed"
+	"path"
+)
 
 // uRoot is the module the commands come from; its version and hash are those
 // of this module's go.mod and go.sum, which a test compares.
@@ -29,24 +32,12 @@ const (
 )
 
 // posixShell is what everybody else calls the shell. The program finds a command
-// by the name it is started with, and follows links only where that is a path:
-// `sh -c` would look for a command sh.
-const (
-	posixShell  = "sh"
-	shellSource = `package main
+// by the name it is started with, and it has none of this name: a source of ours
+// beside the generated ones looks first.
+const posixShell = "sh"
 
-import (
-	"os"
-	"path/filepath"
-)
-
-func init() {
-	if filepath.Base(os.Args[0]) == "` + posixShell + `" {
-		os.Args[0] = "` + shell + `"
-	}
-}
-`
-)
+//go:embed _shell/shell.go
+var shellSource string
 
 // commands are what a person looking around in a kernel under test reaches
 // for, as directories below u-root's cmds. There is no network to speak of,

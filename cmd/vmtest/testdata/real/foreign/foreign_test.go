@@ -29,11 +29,15 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	script := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nfor i in 1 2; do echo $i; done\n"), 0o755); err != nil {
+	if err := os.WriteFile(script, []byte("#!/bin/sh -e\nfor i; do echo $# $i; done\nfalse\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(script).CombinedOutput(); err != nil || string(out) != "1\n2\n" {
+	const want = "2 one two\n2 three\n"
+	if out, err := exec.Command(script, "one two", "three").CombinedOutput(); err == nil || string(out) != want {
 		t.Errorf("a script: %v\n%s", err, out)
+	}
+	if out, err := exec.Command("sh", "-c", `sh "$@"`, "sh", script, "one two", "three").CombinedOutput(); err == nil || string(out) != want {
+		t.Errorf("a script's script: %v\n%s", err, out)
 	}
 }
 
