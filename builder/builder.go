@@ -13,6 +13,7 @@ import (
 	"runtime"
 
 	"github.com/bpf-vmtest/bpf-vmtest/builder/patch"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
 )
@@ -210,7 +211,7 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 		return nil, err
 	}
 	b.key = b.describe().key()
-	return b, nil
+	return b, cache.Hold(b.resultDir())
 }
 
 // mergeOrder lists the fragments in the order in which they are merged, and

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 )
 
 // An archive is a packed source tree.
@@ -23,6 +25,9 @@ func unpack(ctx context.Context, o Options, a archive) (*tree, error) {
 		return nil, fmt.Errorf("make source cache: %w", err)
 	}
 	dir := filepath.Join(parent, strings.ReplaceAll(a.digest, ":", "-"))
+	if err := cache.Hold(dir); err != nil {
+		return nil, err
+	}
 	unlock, err := lockTree(ctx, o, dir)
 	if err != nil {
 		return nil, err

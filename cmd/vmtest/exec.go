@@ -92,7 +92,14 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	k, err := a.store(e.cache, e.arch).Resolve(ctx, e.ref)
+	kernels, err := a.store(e.cache, e.arch)
+	if err != nil {
+		return 0, err
+	}
+	if e.silent() {
+		kernels.Notice = nil
+	}
+	k, err := kernels.Resolve(ctx, e.ref)
 	if err != nil {
 		return 0, err
 	}
@@ -119,7 +126,7 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 		return 0, err
 	}
 	defer g.Close()
-	if !e.quiet && !e.isTestBinary() { // go test -exec takes stderr for the test's
+	if !e.silent() {
 		a.bootNote(k, g)
 	}
 	exited, err := a.runCommand(ctx, g, e, space.Environ(k.Name, g.Hello.Release))
@@ -235,6 +242,10 @@ func (a *app) exitCode(name string, e wire.ExitedMsg) int {
 	}
 	return e.Code
 }
+
+// silent reports whether nothing but what the command says is wanted: go test
+// -exec takes standard error for the test's.
+func (e *execRun) silent() bool { return e.quiet || e.isTestBinary() }
 
 // isTestBinary reports whether go test -exec has called us.
 func (e *execRun) isTestBinary() bool { return strings.HasSuffix(e.argv[0], ".test") }

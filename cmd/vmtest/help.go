@@ -54,6 +54,14 @@ var pages = map[string]string{
 
 Several are separated by commas: -kernel debian:5.10,debian:6.1,oci:out:6.12
 
+What a tag or a distribution's kernel is, changes. "vmtest kernel lock REF…" enters
+it into .vmtest/kernels.lock of the module, where test, exec, shell and pull find it
+from then on; -update renews it, and the flag -locked fails for what is not there.
+
+Credentials are those of docker login or podman login, and for ghcr.io GITHUB_TOKEN.
+Mirrors are those of podman's registries.conf. What has been fetched is kept in the
+cache and needs no network. More in docs/pulling.md.
+
 They are kernels for this machine's architecture, or for the one that -arch names:
 amd64 or arm64. Of an image for several architectures that one is taken.
 `,
@@ -89,6 +97,14 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	VMTEST_KERNEL_DEFAULT   the kernels that -kernel names by default
 	VMTEST_REPOSITORY       the repository of references such as 6.12
 	VMTEST_CACHE            the cache directory (default: bpf-vmtest in XDG_CACHE_HOME)
+	VMTEST_CACHE_LIMIT      the size that what is fetched into it may have (default:
+	                        20GiB); what was used longest ago is removed
+	CONTAINERS_REGISTRIES_CONF
+	                        the file that names mirrors (default: registries.conf in
+	                        containers in XDG_CONFIG_HOME, or in /etc/containers)
+	DOCKER_CONFIG           the directory of docker's config.json, with credentials
+	REGISTRY_AUTH_FILE      podman's file with credentials, if docker has none
+	GITHUB_TOKEN            the password for ghcr.io, if neither has one
 	VMTEST_DEBIAN_MIRROR    the mirror for debian: kernels, instead of apt's own
 	VMTEST_UBUNTU_MIRROR    the same for ubuntu:
 	VMTEST_KERNEL_MIRROR    the mirror for sources of kernel.org: the URL before
@@ -120,9 +136,29 @@ such as bash, with the mounts of vmtest test.`,
                                         channels of the catalogue, or -all of it
 vmtest kernel pull [-arch ARCH] REF…    bring kernels into the cache
 vmtest kernel list [flags] [DIR]        list the catalogue, or an OCI layout
+vmtest kernel lock [-update] [REF…]     enter what references stand for into the lock file
+vmtest kernel prune [-n] [-to SIZE] [-older TIME]
+                                        remove from the cache what was used longest ago
 vmtest kernel push [flags] oci:DIR:TAG… HOST/REPOSITORY
                                         put kernels into a registry
 vmtest kernel update [flags]            make the catalogue follow kernel.org`,
+	"kernel lock": `vmtest kernel lock [-update] [REF…]
+
+Finds out what references to tags and to distributions' kernels stand for, those of
+-kernel by default, and enters it into .vmtest/kernels.lock of the module around the
+current directory: digests, and for packages their version. What is there already
+stays, unless -update is given, which renews what is named, or else all. Prints what
+each stands for, and what it did before.
+
+From then on test, exec, shell and kernel pull take these references from the file,
+whatever has become of the tag. More in docs/pulling.md.`,
+	"kernel prune": `vmtest kernel prune [-n] [-to SIZE] [-older TIME]
+
+Removes from the cache what was used longest ago and can be had again, and prints it.
+Without a flag, what was fetched is brought below VMTEST_CACHE_LIMIT, which happens by
+itself when something new is fetched; -to and -older take unpacked sources and built
+kernels, too. What a running vmtest uses stays, and what the lock file of the current
+module names.`,
 	"kernel push": `vmtest kernel push [flags] oci:DIR:TAG… HOST/REPOSITORY
 
 Puts kernels of one version, for one or more architectures, into a registry: first

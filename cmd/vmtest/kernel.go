@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
-	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 )
 
 // kernelCommands are the subcommands of vmtest kernel.
@@ -16,6 +14,8 @@ func kernelCommands() []command {
 		{"build", "build a kernel into an OCI layout", (*app).buildKernel},
 		{"pull", "bring kernels into the cache", (*app).pullKernels},
 		{"list", "list the catalogue, or the kernels in an OCI layout", (*app).listKernels},
+		{"lock", "enter what references stand for into the lock file", (*app).lockKernels},
+		{"prune", "remove from the cache what was used longest ago", (*app).pruneCache},
 		{"push", "put kernels into a registry", (*app).pushKernel},
 		{"update", "make the catalogue follow kernel.org's releases", (*app).updateCatalogue},
 	}
@@ -52,12 +52,14 @@ func (a *app) pullKernels(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	repository := orElse(os.Getenv("VMTEST_REPOSITORY"), defaultRepository)
-	refs, err := kernelref.ParseList(strings.Join(fs.Args(), ","), repository)
+	refs, err := parseKernels(strings.Join(fs.Args(), ","))
 	if err != nil {
 		return err
 	}
-	kernels := a.store(cache, arch)
+	kernels, err := a.store(cache, arch)
+	if err != nil {
+		return err
+	}
 	for _, ref := range refs {
 		k, err := kernels.Resolve(ctx, ref)
 		if err != nil {

@@ -24,6 +24,7 @@ type machineFlags struct {
 	kernel   string
 	arch     archFlag
 	settings boot.Settings
+	locked   bool
 	hermetic bool
 	mounts   stringList
 	env      stringList
@@ -34,12 +35,9 @@ type machineFlags struct {
 }
 
 func (m *machineFlags) register(fs *flag.FlagSet) {
-	kernel := os.Getenv("VMTEST_KERNEL_DEFAULT")
-	if kernel == "" {
-		kernel = defaultKernel
-	}
-	fs.StringVar(&m.kernel, "kernel", kernel, "`reference` of the kernel, see \"vmtest help kernels\"; several for vmtest test, separated by commas")
+	fs.StringVar(&m.kernel, "kernel", kernelsByDefault(), "`reference` of the kernel, see \"vmtest help kernels\"; several for vmtest test, separated by commas")
 	m.arch.register(fs)
+	fs.BoolVar(&m.locked, "locked", false, "fail where the lock file does not say which kernel a reference means")
 	fs.TextVar(&m.settings.Accel, "accel", accel.Auto, "`accelerator`: auto, kvm or tcg")
 	fs.BoolVar(&m.settings.RequireKVM, "require-kvm", false, "fail where KVM does not work")
 	fs.IntVar(&m.settings.CPUs, "cpus", 2, "virtual CPUs of a machine")
@@ -56,12 +54,24 @@ func (m *machineFlags) register(fs *flag.FlagSet) {
 }
 
 func (m *machineFlags) kernels() ([]kernelref.Ref, error) {
-	repository := os.Getenv("VMTEST_REPOSITORY")
-	if repository == "" {
-		repository = defaultRepository
+	refs, err := parseKernels(m.kernel)
+	if err != nil || !m.locked {
+		return refs, err
 	}
-	return kernelref.ParseList(m.kernel, repository)
+	lock, err := moduleLock()
+	if err != nil {
+		return nil, err
+	}
+	return refs, lock.Require(refs, string(m.arch))
 }
+
+// parseKernels reads a list of references.
+func parseKernels(list string) ([]kernelref.Ref, error) {
+	return kernelref.ParseList(list, orElse(os.Getenv("VMTEST_REPOSITORY"), defaultRepository))
+}
+
+// kernelsByDefault are the references that -kernel has unless it is given.
+func kernelsByDefault() string { return orElse(os.Getenv("VMTEST_KERNEL_DEFAULT"), defaultKernel) }
 
 // finish checks what the flag package cannot.
 func (m *machineFlags) finish(a *app, cache string) error {

@@ -222,10 +222,14 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		return err
 	}
 	defer func() { err = errors.Join(err, rec.Close()) }()
+	kernels, err := a.store(cache, t.arch)
+	if err != nil {
+		return err
+	}
 	run := runner.Run{
 		Kernels:     refs,
 		Arch:        string(t.arch),
-		Resolver:    a.store(cache, t.arch),
+		Resolver:    kernels,
 		Go:          gotest.Go{Dir: dir, Env: env, BuildFlags: t.build, TestFlags: t.compile},
 		Patterns:    t.patterns,
 		Vet:         t.vet,

@@ -246,6 +246,61 @@ func TestOffline(t *testing.T) {
 	}
 }
 
+// A pinned kernel is found in the cache without asking, in the archive although
+// there is a newer one, and with an index that is older than the pin; and when
+// the archive has dropped it, the error says so.
+func TestPinned(t *testing.T) {
+	a := newArchive(t)
+	image := func(version string) {
+		a.add("trixie-security", "linux-image-"+version+"+deb13-amd64", version+"-1", "amd64", map[string]string{
+			"boot/vmlinuz-" + version + "+deb13-amd64": strings.Repeat("kernel "+version, 1<<17),
+		})
+	}
+	image("6.12.95")
+	a.publish("trixie-security", "amd64")
+	apt, ctx := a.apt("debian", "amd64"), context.Background()
+	found, err := apt.FindKernel(ctx, Query{Distribution: "debian", Version: kver.Version{Major: 6, Minor: 12}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Release != "6.12.95+deb13-amd64" || found.Dir != "" || found.Suite != "trixie-security" {
+		t.Errorf("found %+v", found)
+	}
+	image("6.12.107")
+	a.publish("trixie-security", "amd64")
+	pinned := func(apt *Apt, p Package) (*Kernel, error) { return apt.PinnedKernel(ctx, "debian", p) }
+	k, err := pinned(apt, found.Package)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Release != found.Release || k.SHA256 != found.SHA256 || !k.Fresh {
+		t.Errorf("pinned: %+v", k)
+	}
+	if _, err := os.Stat(filepath.Join(k.Dir, "boot/vmlinuz-6.12.95+deb13-amd64")); err != nil {
+		t.Error(err)
+	}
+	a.asked("")
+	again, err := pinned(apt, found.Package)
+	if err != nil || again.Dir != k.Dir || again.Fresh || a.asked("") {
+		t.Errorf("from the cache: %+v, %v", again, err)
+	}
+	// Somebody with a newer index has pinned the newer one.
+	newer := a.apt("debian", "amd64")
+	newest, err := newer.FindKernel(ctx, Query{Distribution: "debian", Suite: "trixie-security"})
+	if err != nil || newest.Release != "6.12.107+deb13-amd64" {
+		t.Fatalf("newest: %+v, %v", newest, err)
+	}
+	if k, err := pinned(apt, newest.Package); err != nil || k.Release != newest.Release {
+		t.Errorf("with an old index: %+v, %v", k, err)
+	}
+	var gone *GoneError
+	dropped := found.Package
+	dropped.SHA256 = strings.Repeat("0", 64)
+	if k, err := pinned(newer, dropped); !errors.As(err, &gone) || !strings.Contains(err.Error(), "trixie-security no longer has it") {
+		t.Errorf("dropped: %+v, %v", k, err)
+	}
+}
+
 // What an attacker between here and the mirror could do.
 func TestUntrusted(t *testing.T) {
 	q := Query{Distribution: "debian", Package: "linux-source-7.2", Suite: "sid"}

@@ -13,12 +13,20 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 )
 
 // download brings the package into the cache, unless it is there.
 func (a *Apt) download(ctx context.Context, r *root, e entry) (*Package, error) {
 	p := &Package{Name: e.name, Version: e.version, Suite: r.suite, SHA256: e.sha256, Size: e.size}
-	var err error
+	dir, err := a.path("debs", e.sha256)
+	if err != nil {
+		return nil, err
+	}
+	if err := cache.Hold(dir); err != nil {
+		return nil, err
+	}
 	// The name is for people; the directory is what identifies the file.
 	if p.Path, err = a.path("debs", e.sha256, e.name+".deb"); err != nil {
 		return nil, err

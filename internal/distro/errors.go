@@ -16,6 +16,14 @@ func (e *hinted) Unwrap() error { return e.error }
 // Hint says what the user can do about the error.
 func (e *hinted) Hint() string { return e.hint }
 
+// GoneError says that the mirror no longer has the one package that was asked
+// for.
+type GoneError struct{ Package }
+
+func (e *GoneError) Error() string {
+	return fmt.Sprintf("find package %q %s: %s no longer has it, with the SHA-256 %s", e.Name, e.Version, e.Suite, e.SHA256)
+}
+
 // NotFoundError says that no suite holds what was asked for.
 type NotFoundError struct {
 	What   string   // as asked for, such as "debian:4.4"

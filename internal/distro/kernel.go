@@ -3,13 +3,17 @@ package distro
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 )
 
 // A Kernel is a distribution's kernel, unpacked.
@@ -20,20 +24,80 @@ type Kernel struct {
 	// at their places, and with modules.dep, which is otherwise made when
 	// the packages are installed.
 	Dir string
+	// Fresh says that it was not there before.
+	Fresh bool
 }
 
 // Kernel finds the newest kernel that matches, of the flavour made for virtual
 // machines, and unpacks it, from the cache where possible. The query's Package
 // is not used.
 func (a *Apt) Kernel(ctx context.Context, q Query) (*Kernel, error) {
-	flavour, err := a.flavour(q.Distribution)
+	k, f, err := a.findKernel(ctx, q, func(entry) bool { return true })
 	if err != nil {
 		return nil, err
 	}
-	q.Package = ""
-	f, err := a.find(ctx, q, flavour.chooser())
+	return k, a.unpack(ctx, f, k)
+}
+
+// FindKernel finds the newest kernel that matches, as Kernel does, and does not
+// unpack it: its Dir is empty.
+func (a *Apt) FindKernel(ctx context.Context, q Query) (*Kernel, error) {
+	k, _, err := a.findKernel(ctx, q, func(entry) bool { return true })
 	if err != nil {
 		return nil, err
+	}
+	k.Dir = ""
+	return k, nil
+}
+
+// PinnedKernel unpacks the kernel of exactly this package, of which all fields
+// but Size and Path must be set. The mirror is asked only for what is not in
+// the cache. The error is a *GoneError if it no longer has the package.
+func (a *Apt) PinnedKernel(ctx context.Context, distribution string, p Package) (*Kernel, error) {
+	flavour, err := a.flavour(distribution)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{Package: p, Release: flavour.release(p.Name)}
+	if k.Dir, err = a.path("kernels", p.SHA256); err != nil {
+		return nil, err
+	}
+	if err := cache.Hold(k.Dir); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(k.Dir); err == nil {
+		return k, nil
+	}
+	q := Query{Distribution: distribution, Suite: p.Suite}
+	same := func(e entry) bool { return e.name == p.Name && e.version == p.Version && e.sha256 == p.SHA256 }
+	k, f, err := a.findKernel(ctx, q, same)
+	var missing *NotFoundError
+	if errors.As(err, &missing) {
+		// Somebody with a newer index may have pinned it.
+		fresh := *a
+		fresh.MaxAge = time.Nanosecond
+		k, f, err = fresh.findKernel(ctx, q, same)
+	}
+	if errors.As(err, &missing) {
+		return nil, &GoneError{Package: p}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return k, a.unpack(ctx, f, k)
+}
+
+// findKernel finds the newest kernel that matches and whose image is a wanted
+// package.
+func (a *Apt) findKernel(ctx context.Context, q Query, want func(image entry) bool) (*Kernel, *found, error) {
+	flavour, err := a.flavour(q.Distribution)
+	if err != nil {
+		return nil, nil, err
+	}
+	q.Package = ""
+	f, err := a.find(ctx, q, flavour.chooser(want))
+	if err != nil {
+		return nil, nil, err
 	}
 	image := f.entries[0]
 	k := &Kernel{
@@ -43,17 +107,21 @@ func (a *Apt) Kernel(ctx context.Context, q Query) (*Kernel, error) {
 	// The image's SHA-256 stands for all the packages: they are built from
 	// one source and depend on each other's exact version.
 	k.Dir, err = a.path("kernels", image.sha256)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.unpack(ctx, f, k); err != nil {
-		return nil, fmt.Errorf("unpack package %q %s: %w", k.Name, k.Version, err)
-	}
-	return k, nil
+	return k, f, err
 }
 
 // unpack fills the kernel's directory, unless it is there.
 func (a *Apt) unpack(ctx context.Context, f *found, k *Kernel) error {
+	if err := a.tryUnpack(ctx, f, k); err != nil {
+		return fmt.Errorf("unpack package %q %s: %w", k.Name, k.Version, err)
+	}
+	return nil
+}
+
+func (a *Apt) tryUnpack(ctx context.Context, f *found, k *Kernel) error {
+	if err := cache.Hold(k.Dir); err != nil {
+		return err
+	}
 	unlock, err := lockedfile.MutexAt(k.Dir + ".lock").Lock()
 	if err != nil {
 		return err
@@ -85,6 +153,7 @@ func (a *Apt) unpack(ctx context.Context, f *found, k *Kernel) error {
 	if err := depmodAll(ctx, tree); err != nil {
 		return err
 	}
+	k.Fresh = true
 	return os.Rename(tree, k.Dir)
 }
 
@@ -142,9 +211,9 @@ func (f flavour) release(name string) string {
 	return release
 }
 
-// chooser chooses the packages of the newest complete kernel, the one with the
-// image first.
-func (f flavour) chooser() chooser {
+// chooser chooses the packages of the newest complete kernel whose image is
+// wanted, the one with the image first.
+func (f flavour) chooser(want func(image entry) bool) chooser {
 	match := func(name string) bool { _, _, _, ok := f.parse(name); return ok }
 	return chooser{match, func(entries []entry) []entry {
 		// Newest first already; of the same kernel, the signed one.
@@ -152,6 +221,9 @@ func (f flavour) chooser() chooser {
 			return cmp.Or(compareVersions(y.version, x.version), f.unsignedLast(x, y))
 		})
 		for _, image := range entries {
+			if !want(image) {
+				continue
+			}
 			if kernel := f.complete(image, entries); kernel != nil {
 				return kernel
 			}

@@ -15,7 +15,7 @@ func chosen(t *testing.T, distribution string, entries ...entry) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := f.chooser()
+	c := f.chooser(func(entry) bool { return true })
 	var matching []entry
 	for _, e := range entries {
 		if c.match(e.name) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
@@ -42,7 +43,13 @@ func (s *Site) Tarball(ctx context.Context, v kver.Version, pinned string) (*Tar
 	} else if pinned == "" {
 		return nil, &UnsignedError{Name: t.Name}
 	}
-	var err error
+	dir, err := s.path("tarballs", t.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	if err := cache.Hold(dir); err != nil {
+		return nil, err
+	}
 	// The name is for people; the directory is what identifies the file.
 	if t.Path, err = s.path("tarballs", t.SHA256, t.Name); err != nil {
 		return nil, err

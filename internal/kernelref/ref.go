@@ -63,6 +63,17 @@ type Distribution struct {
 	Suite   string       // such as trixie-backports
 }
 
+// String is the shortest reference to the same.
+func (d Distribution) String() string {
+	switch {
+	case d.Version == kver.Version{}:
+		return d.Name + ":" + d.Suite
+	case d.Suite == "":
+		return d.Name + ":" + d.Version.String()
+	}
+	return d.Name + ":" + d.Version.String() + "@" + d.Suite
+}
+
 // Path is a kernel image or a built tree on disk.
 type Path struct {
 	Path string // as written

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 )
 
@@ -110,6 +111,10 @@ func (s *Store) keep(ctx context.Context, path string) (copied, digest string, e
 	if copied, err = s.path("files", digest); err != nil {
 		return "", "", err
 	}
+	if err := cache.Hold(copied); err != nil {
+		return "", "", err
+	}
+	s.grown.Store(true)
 	return copied, digest, os.Rename(tmp.Name(), copied)
 }
 

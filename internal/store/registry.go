@@ -57,29 +57,49 @@ func (s *Store) lookUp(ctx context.Context, r *registry.Repository, ref kernelre
 		h, err := v1.NewHash(ref.Digest)
 		return v1.Descriptor{Digest: h}, err
 	}
-	memory, err := s.path("tags", fmt.Sprintf("%x", sha256.Sum256([]byte(r.Name.Tag(ref.Tag).String()))))
+	memory, err := s.memory(r, ref.Tag)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
 	last := recall(memory)
-	if last != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(registry.Hasty(ctx), askAgain, fmt.Errorf("no answer for %v", askAgain))
-		defer cancel()
+	if last == nil {
+		return s.ask(ctx, r, ref.Tag)
 	}
-	d, err := r.Tag(ctx, ref.Tag)
-	if err == nil {
-		return d.Descriptor, s.remember(memory, d)
-	}
+	hasty, cancel := context.WithTimeoutCause(registry.Hasty(ctx), askAgain, fmt.Errorf("no answer for %v", askAgain))
+	defer cancel()
+	d, err := s.ask(hasty, r, ref.Tag)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = context.Cause(ctx)
+		err = context.Cause(hasty)
 	}
 	var refused *registry.Error
-	if last == nil || errors.Is(err, context.Canceled) || errors.As(err, &refused) && refused.Final() {
-		return v1.Descriptor{}, fmt.Errorf("look up tag %q: %w", ref.Tag, err)
+	if err == nil || ctx.Err() != nil || errors.As(err, &refused) && refused.Final() {
+		return d, err
 	}
 	s.warn("%s cannot be asked for, using %s, which it was%s: %v", r.Name.Tag(ref.Tag), last, since(memory), err)
 	return v1.Descriptor{Digest: *last}, nil
+}
+
+// ask asks the registry what a tag is, says so, and remembers it.
+func (s *Store) ask(ctx context.Context, r *registry.Repository, tag string) (v1.Descriptor, error) {
+	memory, err := s.memory(r, tag)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	d, err := r.Tag(ctx, tag)
+	if err != nil {
+		return v1.Descriptor{}, fmt.Errorf("look up tag %q: %w", tag, err)
+	}
+	if last := recall(memory); last != nil && *last != d.Digest {
+		s.notice("%s has moved: it is %s, and was %s%s", r.Name.Tag(tag), d.Digest, last, since(memory))
+	} else {
+		s.notice("%s is %s", r.Name.Tag(tag), d.Digest)
+	}
+	return d.Descriptor, s.remember(memory, d)
+}
+
+// memory is where it is kept what a tag was.
+func (s *Store) memory(r *registry.Repository, tag string) (string, error) {
+	return s.path("tags", fmt.Sprintf("%x", sha256.Sum256([]byte(r.Name.Tag(tag).String()))))
 }
 
 // askAgain is how long an answer is waited for that can be done without.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -19,6 +20,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/lockfile"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/registry"
 )
 
@@ -50,8 +52,18 @@ type Store struct {
 	// Warn, when set, is called with what the user should know although
 	// the work goes on.
 	Warn func(message string)
+	// Lock says what references that move stand for, if it is not nil.
+	Lock *lockfile.File
+	// Limit is how large the cache may grow, in bytes, 0 for any size. What
+	// was built here does not count, see [cache.Pruning].
+	Limit int64
+	// Notice, when set, is called with what a reference stands for, and with
+	// what was done to the cache.
+	Notice func(message string)
 
 	firstPause, silence time.Duration // of the client's, shorter in tests
+
+	grown atomic.Bool // something has come into the cache
 
 	once       sync.Once
 	registries *registry.Client
@@ -61,18 +73,22 @@ type Store struct {
 type Progress = distro.Progress
 
 // Resolve finds the kernel and brings it into the cache. What the reference
-// names may change (a tag, a suite, a file); the result's Digest says what was
-// found, and its files no longer change.
+// names may change (a tag, a suite, a file), unless the lock file says what it
+// is; the result's Digest says what was found, and its files no longer change.
 func (s *Store) Resolve(ctx context.Context, ref kernelref.Ref) (*kernel.Kernel, error) {
 	k, err := s.resolve(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("resolve kernel %q: %w", ref, err)
 	}
 	k.Name = ref.String()
+	s.trim(ctx)
 	return k, nil
 }
 
 func (s *Store) resolve(ctx context.Context, ref kernelref.Ref) (*kernel.Kernel, error) {
+	if pin, ok := s.Lock.Find(ref, s.arch()); ok {
+		return s.fromPin(ctx, ref, pin)
+	}
 	switch source := ref.Source().(type) {
 	case kernelref.Registry:
 		return s.fromRegistry(ctx, source)
@@ -87,13 +103,28 @@ func (s *Store) resolve(ctx context.Context, ref kernelref.Ref) (*kernel.Kernel,
 }
 
 func (s *Store) fromDistribution(ctx context.Context, d kernelref.Distribution) (*kernel.Kernel, error) {
-	apt := s.Apt
-	if apt == nil {
-		apt = &distro.Apt{Dir: s.Dir, Arch: s.arch(), Progress: s.Progress, Warn: s.Warn}
-	}
-	found, err := apt.Kernel(ctx, distro.Query{Distribution: d.Name, Version: d.Version, Suite: d.Suite})
+	found, err := s.apt().Kernel(ctx, query(d))
 	if err != nil {
 		return nil, err
+	}
+	return s.unpacked(found)
+}
+
+func query(d kernelref.Distribution) distro.Query {
+	return distro.Query{Distribution: d.Name, Version: d.Version, Suite: d.Suite}
+}
+
+func (s *Store) apt() *distro.Apt {
+	if s.Apt != nil {
+		return s.Apt
+	}
+	return &distro.Apt{Dir: s.Dir, Arch: s.arch(), Progress: s.Progress, Warn: s.Warn}
+}
+
+// unpacked is the kernel in a distribution's packages.
+func (s *Store) unpacked(found *distro.Kernel) (*kernel.Kernel, error) {
+	if found.Fresh {
+		s.grown.Store(true)
 	}
 	k, err := locate(found.Dir)
 	if err != nil {
@@ -108,6 +139,12 @@ func (s *Store) arch() string {
 		return runtime.GOARCH
 	}
 	return s.Arch
+}
+
+func (s *Store) notice(format string, args ...any) {
+	if s.Notice != nil {
+		s.Notice(fmt.Sprintf(format, args...))
+	}
 }
 
 func (s *Store) progress(p Progress) {

@@ -349,7 +349,7 @@ func cached(t *testing.T, s *Store) []string {
 			return err
 		}
 		name, _ := filepath.Rel(s.Dir, path)
-		if !d.IsDir() && !strings.HasSuffix(name, ".lock") && !strings.HasPrefix(name, "documents/") && !strings.HasPrefix(name, "tags/") {
+		if !d.IsDir() && !strings.HasSuffix(name, ".lock") && !strings.HasSuffix(name, ".use") && !strings.HasPrefix(name, "documents/") && !strings.HasPrefix(name, "tags/") {
 			files = append(files, name)
 		}
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/distro"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 )
@@ -39,6 +40,9 @@ func (s *Store) unpack(ctx context.Context, img *image) (*kernel.Kernel, error) 
 // lockImage keeps others away from an image's directory in the cache.
 func (s *Store) lockImage(digest v1.Hash) (dir string, unlock func(), err error) {
 	if dir, err = s.path("images", digest.Hex); err != nil {
+		return "", nil, err
+	}
+	if err := cache.Hold(dir); err != nil {
 		return "", nil, err
 	}
 	if unlock, err = lockedfile.MutexAt(dir + ".lock").Lock(); err != nil {
@@ -149,6 +153,7 @@ func (s *Store) stage(dir string, fill func(tmp string) error) error {
 	if err := fill(tmp); err != nil {
 		return err
 	}
+	s.grown.Store(true)
 	return os.Rename(tmp, dir)
 }
 
