@@ -15,6 +15,7 @@ type Cause struct {
 	File    string // a base name, or a path where go test printed one; or empty
 	Line    int
 	Message string // one printable line
+	Fatal   bool   // it ended the test binary
 }
 
 // String is like x_test.go:12: got 1, want 2.
@@ -50,7 +51,8 @@ func Find(output []string) Cause {
 			frame = cause(m[1], m[2], "")
 		}
 		if fatalLine.MatchString(line) && fatal.Message == "" {
-			fatal.Message, frame = Line(line), Cause{} // its own trace follows
+			fatal.Message, fatal.Fatal = Line(line), true
+			frame = Cause{} // its own trace follows
 		}
 		if m := testLine.FindStringSubmatch(line); m != nil {
 			c := cause(m[1], m[2], message(m[3], output[i+1:]))
@@ -113,18 +115,18 @@ func framing(s string) bool {
 }
 
 // Line makes text one printable line.
-func Line(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return -1
+func Line(s string) string { return strings.Join(strings.Fields(Printable(s)), " ") }
+
+// Printable leaves out of text the escape sequences of terminals and whatever
+// else has no shape. White space stays.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsPrint(r) {
+			return r
 		}
-		return r
-	}, ansi.ReplaceAllString(strings.ToValidUTF8(s, "\ufffd"), ""))
-	return strings.Join(strings.Fields(s), " ")
+		return -1
+	}, escape.ReplaceAllString(strings.ToValidUTF8(s, "\ufffd"), ""))
 }
 
-// Escape sequences that set a terminal's colours and position.
-var ansi = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
+// Sequences that set a terminal's colours, position, title and links.
+var escape = regexp.MustCompile("\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?)")

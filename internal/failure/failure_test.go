@@ -30,3 +30,21 @@ func TestFind(t *testing.T) {
 		t.Errorf("with -fullpath: %+v", c)
 	}
 }
+
+func TestPrintable(t *testing.T) {
+	for _, c := range []struct{ in, text, line string }{
+		{"plain", "plain", "plain"},
+		{" \ta  b\r\n", " \ta  b\r\n", "a b"},
+		{"\x1b[1;31mred\x1b[0m \x1b]8;;http://x\x07link\x1b]8;;\x1b\\ \x1b[2Kx", "red link x", "red link x"},
+		{"a\x00b\x07c\u202ed\u200be", "abcde", "abcde"},
+		{"\xff", "\ufffd", "\ufffd"},
+		{"\x1b]0;unfinished", "", ""},
+	} {
+		if got := Printable(c.in); got != c.text {
+			t.Errorf("Printable(%q) = %q, want %q", c.in, got, c.text)
+		}
+		if got := Line(c.in); got != c.line {
+			t.Errorf("Line(%q) = %q, want %q", c.in, got, c.line)
+		}
+	}
+}
