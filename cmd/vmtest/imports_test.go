@@ -28,7 +28,7 @@ var allowed = map[string]string{
 	"internal/kernelref": "internal/kver",
 	"internal/lockfile":  "internal/configfile internal/kernelref",
 	"internal/gotest":    "internal/result",
-	"internal/report":    "internal/result",
+	"internal/report":    "internal/failure internal/result",
 	"internal/host":      "internal/accel",
 	"internal/fakeqemu":  "initramfs/wire",
 	"builder":            "builder/patch internal/cache internal/distro internal/kernelorg internal/kver kconfig",
@@ -45,6 +45,7 @@ var allowed = map[string]string{
 	"internal/kernelorg/kernelorgtest": "",
 
 	"internal/accel":      "",
+	"internal/actions":    "",
 	"internal/cache":      "",
 	"internal/configfile": "",
 	"internal/console":    "",

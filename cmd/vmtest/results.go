@@ -49,7 +49,8 @@ func (a *app) report(_ context.Context, args []string) error {
 	if *asJSON {
 		return result.Decode(f, result.Encode(a.stdout))
 	}
-	return result.Decode(f, &report.Text{Out: a.stdout, Notes: a.stderr, Verbose: *verbose})
+	m := &report.Matrix{}
+	return result.Decode(f, sinks{m, &report.Text{Out: a.stdout, Notes: a.stderr, Verbose: *verbose, Matrix: m}})
 }
 
 func (a *app) blocklist(_ context.Context, args []string) error {

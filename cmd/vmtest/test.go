@@ -261,7 +261,8 @@ func (a *app) renderer(t *testFlags) result.Sink {
 	if t.json {
 		return result.Encode(a.stdout)
 	}
-	return &report.Text{Out: a.stdout, Notes: a.stderr, Verbose: t.Verbose}
+	m := &report.Matrix{}
+	return sinks{m, &report.Text{Out: a.stdout, Notes: a.stderr, Verbose: t.Verbose, Matrix: m}}
 }
 
 // sinks hands each event to all of them.

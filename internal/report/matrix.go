@@ -1,254 +1,229 @@
-// Package report renders the result stream of a run for people.
+// Package report renders the result stream of a run.
+//
+// [Text] is for while the run is under way. Everything else is rendered from a
+// [Matrix], in which the stream is gathered.
 package report
 
 import (
 	"cmp"
 	"fmt"
-	"io"
+	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/failure"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
 
-// A Matrix is the outcome of every test on every kernel, gathered from a
-// stream.
+// A Matrix is what a run came to: every test on every kernel. It is a sink.
 type Matrix struct {
-	kernels []string
-	rows    []*row // in the order in which they were first seen
-	index   map[rowKey]*row
-	notes   []string // footnotes, each once
+	run      result.RunInfo
+	kernels  []*kernel
+	packages map[string]*pkg
+	findings []result.Event // about the blocklist
+	merged   []result.Event // about the joining of streams
+	coverage *float64       // percent
+	verdict  *result.Event  // nil: the stream has no end
 }
 
-type rowKey struct{ pkg, test string }
-
-type row struct {
-	rowKey
-	cells map[string]cell // by kernel
+// A kernel is a column of the matrix.
+type kernel struct {
+	name    string
+	label   string // short, and no other kernel's
+	column  int
+	machine *result.MachineInfo // nil: it did not boot
+	lost    *result.Event       // why it could not go on
+	splats  []result.Event
+	elapsed float64 // seconds
+	console string  // path of a file
 }
 
+// A pkg is one package on all kernels.
+type pkg struct {
+	path     string
+	build    []string // lines; not empty: it does not build
+	untested bool     // it has no test files
+	cells    []*cell
+	tests    map[string]*test
+}
+
+// A test is a row of the matrix.
+type test struct {
+	*pkg
+	name  string
+	cells []*cell
+}
+
+// A cell is a test, or a package as a whole, on one kernel.
 type cell struct {
-	outcome outcome
-	note    int // footnote, from 1; 0 is none
+	outcome  outcome
+	elapsed  float64 // seconds
+	attempt  int     // the last one, from 1; 0: nothing was reported
+	runs     int     // with -count, or after a failure, several
+	failures int
+	reason   string            // why, where the test could not say it
+	block    *result.BlockInfo // the blocklist's entry about it
+	output   output            // of the run that decided
+	printing output            // of the run under way
 }
 
 type outcome string
 
+// How a test ended on a kernel; with -count, the one that comes first here.
 const (
-	ok       outcome = "ok"
 	failed   outcome = "FAIL"
+	notRun   outcome = "not run" // it was expected and did not report
+	flaky    outcome = "flaky"   // failed, and passed when it ran again, or may fail
+	expected outcome = "xfail"   // failed as the blocklist said it would
+	ok       outcome = "ok"
 	skipped  outcome = "skip"
 	blocked  outcome = "blocked"
-	expected outcome = "xfail" // failed as the blocklist said it would
-	notRun   outcome = "not run"
+	measured outcome = "bench"
 	absent   outcome = "-"
 )
 
-// Event takes the next event of the stream.
-func (m *Matrix) Event(e result.Event) error {
-	switch e.Action {
-	case result.Header:
-		m.kernels = e.Run.Kernels
-		m.index = map[rowKey]*row{}
-	case result.Pass:
-		m.set(e, ok, "")
-	case result.Skip:
-		m.set(e, skipped, "")
-	case result.Fail:
-		if e.Block != nil {
-			m.set(e, expected, note(e))
-		} else {
-			m.set(e, failed, "")
-		}
-	case result.Blocked:
-		m.set(e, blocked, note(e))
-	case result.NotRun:
-		m.set(e, notRun, "")
+var outcomes = []outcome{failed, notRun, flaky, expected, ok, skipped, blocked, measured, absent}
+
+func (o outcome) rank() int { return slices.Index(outcomes, o) }
+
+// bad reports whether an outcome fails a run.
+func (o outcome) bad() bool { return o == failed || o == notRun }
+
+// ran reports whether the test did what it is there for.
+func (o outcome) ran() bool { return o == failed || o == flaky || o == expected || o == ok }
+
+// nowhere is the cell of a test on a kernel that has nothing to say about it.
+var nowhere = &cell{outcome: absent}
+
+func (t *test) cell(k *kernel) *cell { return at(t.cells, k) }
+
+// on is the package as a whole.
+func (p *pkg) on(k *kernel) *cell { return at(p.cells, k) }
+
+func at(cells []*cell, k *kernel) *cell {
+	if k.column >= len(cells) || cells[k.column] == nil {
+		return nowhere
 	}
-	return nil
+	return cells[k.column]
 }
 
-func note(e result.Event) string {
-	s := e.Block.Reason
-	if e.Block.Issue != "" {
-		s += " (" + e.Block.Issue + ")"
-	}
-	if e.Block.Where != "" {
-		s += ", at " + e.Block.Where
-	}
-	return s
+// top is the test's top-level test.
+func (t *test) top() *test {
+	name, _, _ := strings.Cut(t.name, "/")
+	return t.tests[name]
 }
 
-func (m *Matrix) set(e result.Event, o outcome, note string) {
-	if e.Kernel == "" || e.Test == "" {
-		return
+func (t *test) isTop() bool { return !strings.Contains(t.name, "/") }
+
+// cause is why a test failed, or was skipped, as far as it said so.
+func (c *cell) cause() failure.Cause {
+	cause := failure.Find(c.output.lines())
+	if c.reason != "" && !cause.Fatal { // a panic says more than how the binary ended
+		cause.Message = failure.Line(c.reason)
 	}
-	key := rowKey{e.Package, e.Test}
-	r := m.index[key]
-	if r == nil {
-		r = &row{rowKey: key, cells: map[string]cell{}}
-		m.index[key], m.rows = r, append(m.rows, r)
-	}
-	c := cell{outcome: o}
-	if note != "" {
-		i := slices.Index(m.notes, note)
-		if i < 0 {
-			m.notes = append(m.notes, note)
-			i = len(m.notes) - 1
-		}
-		c.note = i + 1
-	}
-	if old, seen := r.cells[e.Kernel]; seen && old.outcome == failed {
-		return // with -count, one failure decides
-	}
-	r.cells[e.Kernel] = c
+	return cause
 }
 
-// interesting reports whether a row says more than that all is well everywhere,
-// and more than its parent's row does.
-func (m *Matrix) interesting(r *row) bool {
-	top, _, isSub := strings.Cut(r.test, "/")
-	var first outcome
-	for _, k := range m.kernels {
-		o := r.cell(k).outcome
-		if parent := m.index[rowKey{r.pkg, top}]; o == absent && isSub && parent != nil && parent.cell(k).outcome != ok {
-			continue // it could not run there
-		}
-		if first == "" {
-			first = o
-		}
-		if o == failed || o == blocked || o == expected || o == notRun || o != first {
-			return true
-		}
+// why is the cause of a test's failure in a line that is never empty.
+func (t *test) why(k *kernel) string {
+	switch message := t.cell(k).cause().Message; {
+	case message != "":
+		return message
+	case t.failedBelow(k):
+		return "a subtest failed"
 	}
-	return false
+	return "it printed nothing"
 }
 
-// sorted is the rows by package, then in the order in which tests first
-// reported, each followed by its subtests.
-func (m *Matrix) sorted() []*row {
-	// Subtests report before their parents, so a test stands where the
-	// first of its subtests does.
-	place := map[rowKey]int{}
-	for i, r := range m.rows {
-		for _, prefix := range prefixes(r.test) {
-			key := rowKey{r.pkg, prefix}
-			if _, seen := place[key]; !seen {
-				place[key] = i
-			}
-		}
+// Code is the exit code of the run: 3 where the stream has no verdict, for vmtest
+// was killed then.
+func (m *Matrix) Code() int {
+	if m.verdict == nil {
+		return 3
 	}
-	position := func(r *row) []int {
-		var p []int
-		for _, prefix := range prefixes(r.test) {
-			p = append(p, place[rowKey{r.pkg, prefix}])
-		}
-		return p
+	return *m.verdict.Code
+}
+
+// rows is the tests by package, each followed by its subtests, in an order that
+// does not depend on which kernel was first.
+func (m *Matrix) rows() []*test {
+	var rows []*test
+	for _, p := range m.pkgs() {
+		rows = append(rows, p.rows()...)
 	}
-	rows := slices.Clone(m.rows)
-	slices.SortStableFunc(rows, func(a, b *row) int {
-		return cmp.Or(strings.Compare(a.pkg, b.pkg), slices.Compare(position(a), position(b)))
-	})
 	return rows
 }
 
-// prefixes of A/b/c are A, A/b and A/b/c.
-func prefixes(test string) []string {
-	var all []string
-	for i, c := range test {
-		if c == '/' {
-			all = append(all, test[:i])
-		}
-	}
-	return append(all, test)
+func (p *pkg) rows() []*test {
+	return slices.SortedFunc(maps.Values(p.tests), func(a, b *test) int {
+		return compareNames(a.name, b.name)
+	})
 }
 
-func (r *row) cell(kernel string) cell {
-	c, ok := r.cells[kernel]
-	if !ok {
-		return cell{outcome: absent}
-	}
-	return c
+func (m *Matrix) pkgs() []*pkg {
+	return slices.SortedFunc(maps.Values(m.packages), func(a, b *pkg) int { return strings.Compare(a.path, b.path) })
 }
 
-func (c cell) String() string {
-	if c.note > 0 {
-		return fmt.Sprintf("%s [%d]", c.outcome, c.note)
-	}
-	return string(c.outcome)
+// compareNames sorts subtests behind their parents, and numbers by value.
+func compareNames(a, b string) int {
+	return slices.CompareFunc(strings.Split(a, "/"), strings.Split(b, "/"), naturally)
 }
 
-// Write writes the tests that differ between kernels or did not pass, a
-// column a kernel, then the totals and the reasons.
-func (m *Matrix) Write(w io.Writer) error {
-	var table strings.Builder
-	tw := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
-	// A line with fewer cells would end the columns.
-	unused := strings.Repeat("\t", len(m.kernels))
-	fmt.Fprintf(tw, "\t%s\n", strings.Join(m.kernels, "\t"))
-	pkg, same := "", 0
-	for _, r := range m.sorted() {
-		if !m.interesting(r) {
-			if !strings.Contains(r.test, "/") {
-				same++
+func naturally(a, b string) int {
+	x, y := a, b
+	for x != "" && y != "" {
+		n, m := digits(x), digits(y)
+		if n == 0 || m == 0 {
+			if x[0] != y[0] {
+				return cmp.Compare(x[0], y[0])
 			}
+			x, y = x[1:], y[1:]
 			continue
 		}
-		if r.pkg != pkg {
-			pkg = r.pkg
-			fmt.Fprintf(tw, "%s%s\n", pkg, unused)
+		i, j := strings.TrimLeft(x[:n], "0"), strings.TrimLeft(y[:m], "0")
+		if c := cmp.Or(cmp.Compare(len(i), len(j)), strings.Compare(i, j)); c != 0 {
+			return c
 		}
-		fmt.Fprintf(tw, "  %s", r.test)
-		for _, k := range m.kernels {
-			fmt.Fprintf(tw, "\t%s", r.cell(k))
-		}
-		fmt.Fprintln(tw)
+		x, y = x[n:], y[m:]
 	}
-	if same > 0 {
-		fmt.Fprintf(tw, "%s the same on every kernel%s\n", count(same, "test"), unused)
-	}
-	for _, o := range []outcome{ok, failed, expected, blocked, skipped, notRun} {
-		m.total(tw, o)
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	for line := range strings.Lines(table.String()) {
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
-			return err
-		}
-	}
-	for i, n := range m.notes {
-		if _, err := fmt.Fprintf(w, "[%d] %s\n", i+1, n); err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(a, b))
 }
 
-// total writes a line of how many top-level tests ended so, per kernel.
-func (m *Matrix) total(w io.Writer, o outcome) {
-	line, any := "total "+string(o), false
-	for _, k := range m.kernels {
-		n := m.Count(k, o)
-		any = any || n > 0
-		line += fmt.Sprintf("\t%d", n)
-	}
-	if any {
-		fmt.Fprintln(w, line)
-	}
-}
+// digits is how many of them s begins with.
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
-// Count is how many top-level tests ended so on a kernel.
-func (m *Matrix) Count(kernel string, o outcome) int {
+// count is how many top-level tests ended so on a kernel.
+func (m *Matrix) count(k *kernel, o outcome) int {
 	n := 0
-	for _, r := range m.rows {
-		if !strings.Contains(r.test, "/") && r.cell(kernel).outcome == o {
-			n++
+	for _, p := range m.packages {
+		for _, t := range p.tests {
+			if t.isTop() && t.cell(k).outcome == o {
+				n++
+			}
 		}
 	}
 	return n
+}
+
+// totals is "34 passed, 1 failed, 2 blocked on 3 kernels".
+func (m *Matrix) totals() string {
+	var parts []string
+	for _, o := range []struct {
+		outcome
+		name string
+	}{
+		{ok, "passed"}, {failed, "failed"}, {flaky, "flaky"}, {expected, "failed as expected"},
+		{skipped, "skipped"}, {blocked, "blocked"}, {notRun, "not run"},
+	} {
+		n := 0
+		for _, k := range m.kernels {
+			n += m.count(k, o.outcome)
+		}
+		if n > 0 || o.outcome == ok || o.outcome == failed {
+			parts = append(parts, fmt.Sprintf("%d %s", n, o.name))
+		}
+	}
+	return strings.Join(parts, ", ") + " on " + count(len(m.kernels), "kernel")
 }
 
 func count(n int, noun string) string {

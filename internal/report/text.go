@@ -16,8 +16,8 @@ type Text struct {
 	Out     io.Writer // results
 	Notes   io.Writer // everything else: which kernel booted, what was found
 	Verbose bool
+	Matrix  *Matrix // gets every event before Text does
 
-	matrix   Matrix
 	packages map[[2]string]*packageText
 	troubled map[string]bool // kernels whose console is worth reading
 	streams  bool            // one kernel and one package at a time: no need to hold output back
@@ -36,9 +36,6 @@ type packageText struct {
 
 // Event takes the next event of the stream.
 func (t *Text) Event(e result.Event) error {
-	if err := t.matrix.Event(e); err != nil {
-		return err
-	}
 	switch e.Action {
 	case result.Header:
 		t.packages, t.troubled = map[[2]string]*packageText{}, map[string]bool{}
@@ -72,6 +69,11 @@ func (t *Text) Event(e result.Event) error {
 		if e.Hint != "" {
 			t.notef("vmtest: hint: %s\n", e.Hint)
 		}
+	case result.Merged:
+		t.notef("vmtest: %s\n", e.Reason)
+		if e.Hint != "" {
+			t.notef("vmtest: hint: %s\n", e.Hint)
+		}
 	case result.Verdict:
 		t.verdict(e)
 	}
@@ -101,7 +103,7 @@ func (t *Text) booted(e result.Event) {
 	}
 }
 
-func (t *Text) several() bool { return len(t.matrix.kernels) > 1 }
+func (t *Text) several() bool { return len(t.Matrix.kernels) > 1 }
 
 func (t *Text) pkg(e result.Event) *packageText {
 	key := [2]string{e.Kernel, e.Package}
@@ -306,13 +308,13 @@ func (t *Text) trouble(e result.Event, what string) {
 }
 
 func (t *Text) verdict(e result.Event) {
-	if len(t.matrix.kernels) == 0 {
+	if len(t.Matrix.kernels) == 0 {
 		return
 	}
 	switch {
 	case t.several():
 		t.printf("\n")
-		if err := t.matrix.Write(t.Out); err != nil && t.err == nil {
+		if err := t.Matrix.WriteTable(t.Out); err != nil && t.err == nil {
 			t.err = err
 		}
 	default:
@@ -324,36 +326,18 @@ func (t *Text) verdict(e result.Event) {
 	if e.Reason != "" {
 		t.notef("vmtest: %s\n", e.Reason)
 	}
-	t.notef("vmtest: %s in %.1fs\n", t.totals(), seconds(e))
+	t.notef("vmtest: %s in %.1fs\n", t.Matrix.totals(), seconds(e))
 }
 
 // blockedTests lists what the blocklist kept from running; with several kernels
 // the table does.
 func (t *Text) blockedTests() {
-	kernel := t.matrix.kernels[0]
-	for _, r := range t.matrix.rows {
-		if c := r.cell(kernel); c.outcome == blocked || c.outcome == expected {
-			t.notef("vmtest: %s %s.%s: %s\n", c.outcome, r.pkg, r.test, t.matrix.notes[c.note-1])
+	k := t.Matrix.kernels[0]
+	for _, row := range t.Matrix.rows() {
+		if c := row.cell(k); c.outcome != ok && c.block != nil {
+			t.notef("vmtest: %s %s.%s: %s\n", c.outcome, row.path, row.name, c.note())
 		}
 	}
-}
-
-// totals is "34 passed, 1 failed, 2 blocked on 3 kernels".
-func (t *Text) totals() string {
-	var parts []string
-	for _, o := range []struct {
-		outcome
-		name string
-	}{{ok, "passed"}, {failed, "failed"}, {expected, "failed as expected"}, {skipped, "skipped"}, {blocked, "blocked"}, {notRun, "not run"}} {
-		n := 0
-		for _, k := range t.matrix.kernels {
-			n += t.matrix.Count(k, o.outcome)
-		}
-		if n > 0 || o.outcome == ok || o.outcome == failed {
-			parts = append(parts, fmt.Sprintf("%d %s", n, o.name))
-		}
-	}
-	return strings.Join(parts, ", ") + " on " + count(len(t.matrix.kernels), "kernel")
 }
 
 func ensureNewline(s string) string {

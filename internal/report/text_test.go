@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,10 +41,18 @@ func renderFile(t *testing.T, file string, verbose bool) string {
 	}
 	defer f.Close()
 	var out, notes strings.Builder
-	if err := result.Decode(f, &Text{Out: &out, Notes: &notes, Verbose: verbose}); err != nil {
+	if err := renderText(f, &Text{Out: &out, Notes: &notes, Verbose: verbose}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String() + "=== notes\n" + notes.String()
+}
+
+// renderText renders a stream as cmd/vmtest does.
+func renderText(r io.Reader, text *Text) error {
+	text.Matrix = &Matrix{}
+	return result.Decode(r, result.SinkFunc(func(e result.Event) error {
+		return errors.Join(text.Matrix.Event(e), text.Event(e))
+	}))
 }
 
 func checkGolden(t *testing.T, golden, got string) {
@@ -77,7 +87,7 @@ func TestTextTorn(t *testing.T) {
 				continue
 			}
 			var out bytes.Buffer
-			if err := result.Decode(bytes.NewReader(stream[:i+1]), &Text{Out: &out, Notes: &out}); err != nil {
+			if err := renderText(bytes.NewReader(stream[:i+1]), &Text{Out: &out, Notes: &out}); err != nil {
 				t.Errorf("%s, cut after %d bytes: %v", file, i+1, err)
 			}
 		}
@@ -96,10 +106,10 @@ func TestTextUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := result.Decode(bytes.NewReader(stream), &Text{Out: full{}, Notes: &b}); err == nil {
+	if err := renderText(bytes.NewReader(stream), &Text{Out: full{}, Notes: &b}); err == nil {
 		t.Error("results that nobody gets are no error")
 	}
-	if err := result.Decode(bytes.NewReader(stream), &Text{Out: &b, Notes: full{}}); err != nil {
+	if err := renderText(bytes.NewReader(stream), &Text{Out: &b, Notes: full{}}); err != nil {
 		t.Errorf("notes that nobody gets: %v", err)
 	}
 }
