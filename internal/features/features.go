@@ -61,6 +61,14 @@ type Feature struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// String is the name, and the detail where there is one.
+func (f Feature) String() string {
+	if f.Detail == "" {
+		return f.Name
+	}
+	return f.Name + ": " + f.Detail
+}
+
 // A State is what a probe found out. The zero State is Inconclusive.
 type State int
 

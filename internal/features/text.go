@@ -35,6 +35,16 @@ func (t *Table) Groups() []Group {
 
 var titles = map[Kind]string{Kernel: "kernel", Program: "program types", Map: "map types", Attach: "attached"}
 
+// Summary is the table in a line.
+func (t *Table) Summary() string {
+	var parts []string
+	for _, g := range t.Groups() {
+		all := len(g.Supported) + len(g.Unsupported) + len(g.Inconclusive)
+		parts = append(parts, fmt.Sprintf("%s %d of %d", titles[g.Kind], len(g.Supported), all))
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Write shows the table: what is there in a few lines, what is not with its
 // reason.
 func (t *Table) Write(w io.Writer) error {
@@ -44,7 +54,7 @@ func (t *Table) Write(w io.Writer) error {
 		paragraph(&b, fmt.Sprintf("%s, %d of %d", titles[g.Kind], len(g.Supported), all), words(g.Supported))
 		for _, missing := range [][]Feature{g.Unsupported, g.Inconclusive} {
 			for _, f := range missing {
-				fmt.Fprintf(&b, "  %s %s: %s\n", mark[f.State], f.Name, f.Detail)
+				fmt.Fprintf(&b, "  %s %s\n", mark[f.State], f)
 			}
 		}
 	}
