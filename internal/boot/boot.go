@@ -73,9 +73,7 @@ type Running struct {
 
 // Boot boots the machine. The caller must Close what it returns.
 func (m Machine) Boot(ctx context.Context) (*Running, error) {
-	a, note, err := accel.Choose(ctx, accel.Request{
-		Want: m.Accel, RequireKVM: m.RequireKVM, GuestArch: m.Kernel.Arch, CacheDir: m.CacheDir,
-	})
+	a, note, err := m.accel(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +106,12 @@ func (m Machine) Boot(ctx context.Context) (*Running, error) {
 		Guest: g, Accel: a, Note: note,
 		CPUs: m.cpus(), MemoryMiB: m.memoryMiB(), Took: time.Since(start),
 	}, nil
+}
+
+func (m Machine) accel(ctx context.Context) (a accel.Accel, note string, err error) {
+	return accel.Choose(ctx, accel.Request{
+		Want: m.Accel, RequireKVM: m.RequireKVM, GuestArch: m.Kernel.Arch, CacheDir: m.CacheDir,
+	})
 }
 
 func bootTimeout(a accel.Accel) time.Duration {

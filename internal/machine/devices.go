@@ -47,6 +47,9 @@ func platformOf(goarch string) (platform, error) {
 }
 
 func (m *Machine) devices(p platform) []device {
+	if m.Plain {
+		return m.plainDevices(p)
+	}
 	devices := []device{
 		nothingByDefault{},
 		exitInsteadOfReboot{},
@@ -63,6 +66,20 @@ func (m *Machine) devices(p platform) []device {
 		devices = append(devices, share{n: i, Share: s})
 	}
 	return append(devices, extra(m.Extra))
+}
+
+func (m *Machine) plainDevices(p platform) []device {
+	return []device{
+		nothingByDefault{},
+		sandbox{},
+		machineType(p.machine),
+		accelerator{kvm: m.KVM},
+		processors(m.CPUs),
+		memory(m.MemoryMiB),
+		boot{kernel: m.Kernel, initramfs: m.Initramfs, parameters: append([]string{"console=" + p.console}, m.Append...)},
+		serialConsole{},
+		extra(m.Extra),
+	}
 }
 
 func (p platform) parameters() []string {

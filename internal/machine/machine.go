@@ -29,6 +29,10 @@ type Machine struct {
 	MemoryMiB int
 	Shares    []Share
 	Extra     []string // more QEMU arguments, after all others
+	// Plain leaves out what serves our init, the wire and the shares, and
+	// what ends a machine that restarts: the rest is what anybody starts who
+	// has a kernel and an initramfs.
+	Plain bool
 
 	// Console gets what the kernel prints. It is called from one goroutine.
 	Console io.Writer
@@ -159,6 +163,12 @@ func (m *Machine) launch() error {
 // Wire is the host's end of the guest's virtio-serial port. The caller closes
 // it.
 func (m *Machine) Wire() io.ReadWriteCloser { return m.wire }
+
+// Type types on the serial console.
+func (m *Machine) Type(keys string) error {
+	_, err := io.WriteString(m.console, keys)
+	return err
+}
 
 // Wait waits until QEMU has ended and all of the console has been written.
 func (m *Machine) Wait() error {

@@ -69,6 +69,18 @@ func TestCommand(t *testing.T) {
 	if argv, err = m.Command(); err != nil || argv[0] != "/opt/qemu" || !slices.Contains(options(argv), "-accel kvm") {
 		t.Errorf("with KVM: %q, %v", argv, err)
 	}
+	m.Plain = true
+	if argv, err = m.Command(); err != nil {
+		t.Fatal(err)
+	}
+	for _, no := range []string{"wire", "-no-reboot", "share0", "panic=-1", "reboot=t"} {
+		if strings.Contains(strings.Join(argv, " "), no) {
+			t.Errorf("a plain machine has %s: %q", no, argv)
+		}
+	}
+	if i := slices.Index(argv, "-append"); argv[i+1] != "console=ttyS0 quiet x=1" || !slices.Contains(options(argv), "-initrd /k/init.cpio") {
+		t.Errorf("a plain machine is %q", argv)
+	}
 	m = Machine{Arch: "arm64", CPUs: 1, MemoryMiB: 512}
 	if argv, err = m.Command(); err != nil || argv[0] != "qemu-system-aarch64" || !slices.Contains(options(argv), "-cpu max,pauth=off,lpa2=off") {
 		t.Errorf("for arm64: %q, %v", argv, err)
@@ -99,6 +111,21 @@ func program(t *testing.T, script string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func TestType(t *testing.T) {
+	var console strings.Builder
+	m := Machine{Arch: "amd64", Plain: true, QEMU: program(t, "read line <&4; echo typed $line >&4"), Console: &console}
+	if err := m.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Wire().Close()
+	if err := errors.Join(m.Type("poweroff\n"), m.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	if got := console.String(); got != "typed poweroff\n" {
+		t.Errorf("console: %q", got)
+	}
 }
 
 func TestRun(t *testing.T) {
