@@ -8,6 +8,9 @@
 // system: the paths that vmtest would mount somewhere else are replaced in the
 // commands' arguments.
 //
+// A machine without a port for the wire has a shell on its console that knows
+// poweroff.
+//
 // A command finds two FIFOs in its environment. What it writes to $FAKE_KMSG
 // appears on the console, a line at a time, with a time stamp. "c" written to
 // $FAKE_SYSRQ panics the kernel, "b" ends the machine without a word.
@@ -39,7 +42,11 @@ func Main() {
 	}
 	m.wire = wire.NewConn(os.NewFile(3, "wire"))
 	m.console = &console{file: os.NewFile(4, "console"), start: time.Now()}
-	m.boot()
+	if m.wired {
+		m.boot()
+	} else {
+		m.plain()
+	}
 	os.Exit(0)
 }
 
@@ -49,6 +56,7 @@ type machine struct {
 	shares  map[string]string // mount tag → host path
 	scratch string            // the guest's /run/vmtest, removed by vmtest
 	append  string
+	wired   bool // has a port for the wire
 	wire    *wire.Conn
 	console *console
 }
@@ -83,8 +91,11 @@ func parse(args []string) (*machine, error) {
 			paths[o["id"]] = o["path"]
 			err = exported(o)
 		case "-device":
-			if o := options(value); o[""] == "virtio-9p-pci" {
+			switch o := options(value); o[""] {
+			case "virtio-9p-pci":
 				m.shares[o["mount_tag"]] = paths[o["fsdev"]]
+			case "virtserialport":
+				m.wired = true
 			}
 		case "-display", "-sandbox", "-machine", "-accel", "-cpu", "-smp", "-m", "-chardev", "-serial", "-name":
 		default:

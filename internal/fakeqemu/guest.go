@@ -3,6 +3,9 @@ package fakeqemu
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,6 +22,7 @@ import (
 type guest struct {
 	*machine
 	replace  *strings.Replacer // the guest's paths → the host's
+	config   []byte            // the kernel's, as far as vmtest knows
 	commands commands
 }
 
@@ -26,7 +30,7 @@ var notFrames = []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff no frame begins lik
 
 // boot runs the machine until it ends.
 func (m *machine) boot() {
-	m.console.print("Linux version "+m.kernel.Release+" (fake@vmtest) #1", "Command line: "+m.append)
+	m.banner()
 	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[m.kernel.Arch]
 	hello := wire.HelloMsg{Protocol: wire.Protocol, Release: m.kernel.Release, Machine: machine, Uptime: 0.1}
 	switch m.kernel.Behavior {
@@ -92,7 +96,12 @@ func (g *guest) handle(f wire.Frame) error {
 			return nil
 		})
 	case wire.Fetch:
-		return decode(f, func(m wire.FetchMsg) error { return g.fetch(f.ID, g.replace.Replace(m.Path)) })
+		return decode(f, func(m wire.FetchMsg) error {
+			if m.Path == "/proc/config.gz" {
+				return g.fetchConfig(f.ID)
+			}
+			return g.fetch(f.ID, g.replace.Replace(m.Path))
+		})
 	case wire.Sysrq:
 		return decode(f, func(m wire.SysrqMsg) error {
 			g.console.print("sysrq: Show State " + m.Keys)
@@ -105,7 +114,11 @@ func (g *guest) handle(f wire.Frame) error {
 		case WarnsLate:
 			g.console.print(warning...)
 		}
-		return g.wire.SendMsg(wire.Done, 0, nil)
+		err := g.wire.SendMsg(wire.Done, 0, nil)
+		if g.kernel.Behavior == Stays {
+			select {}
+		}
+		return err
 	case wire.Resize:
 	default:
 		return fmt.Errorf("unknown frame of type %d", f.Type)
@@ -129,6 +142,9 @@ func (g *guest) setup(m wire.SetupMsg) wire.ReadyMsg {
 	lower := map[string]string{} // mounted at → host path
 	var pairs []string
 	for _, s := range m.Steps {
+		if s.Write != nil && strings.HasPrefix(s.Write.Path, "/boot/config-") {
+			g.config = s.Write.Data
+		}
 		if s.Mount == nil {
 			continue
 		}
@@ -225,6 +241,29 @@ func (g *guest) fetch(id uint32, root string) error {
 		fetched.Error = err.Error()
 	}
 	return g.wire.SendMsg(wire.Fetched, id, fetched)
+}
+
+// fetchConfig sends /proc/config.gz.
+func (g *guest) fetchConfig(id uint32) error {
+	if g.config == nil {
+		return g.wire.SendMsg(wire.Fetched, id, wire.FetchedMsg{Error: "lstat /proc/config.gz: no such file or directory"})
+	}
+	if g.kernel.Behavior == OtherConfig {
+		g.config = append(g.config, "CONFIG_FAKE=y\n"...)
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write(g.config)
+	_ = z.Close()
+	tw := tar.NewWriter(dataWriter{g.wire, id})
+	err := tw.WriteHeader(&tar.Header{Name: "config.gz", Mode: 0o644, Size: int64(b.Len())})
+	if err == nil {
+		_, err = tw.Write(b.Bytes())
+	}
+	if err := errors.Join(err, tw.Close()); err != nil {
+		return err
+	}
+	return g.wire.SendMsg(wire.Fetched, id, wire.FetchedMsg{})
 }
 
 type dataWriter struct {

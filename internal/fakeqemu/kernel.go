@@ -36,11 +36,18 @@ const (
 	WarnsLate  Behavior = "warns-late"   // reports a fault at shutdown
 	NeverDone  Behavior = "never-done"   // goes down at the end without saying Done
 	GarbageRun Behavior = "garbage-run"  // writes bytes that are no frame once a command runs
+	Stays      Behavior = "stays"        // is still there after it has said Done
+
+	OtherConfig Behavior = "other-config" // shows another configuration than it came with
+	NoPrompt    Behavior = "no-prompt"    // does not get to a shell in a plain machine
+	NoPowerOff  Behavior = "no-power-off" // hangs when it is told to power off
+	Restarts    Behavior = "restarts"     // boots again instead
 )
 
 // Behaviors are all of them.
 var Behaviors = []Behavior{
 	Good, Panics, Vanishes, Refuses, Hangs, Foreign, Garbage, Without9P, WarnsEarly, WarnsLate, NeverDone, GarbageRun,
+	Stays, OtherConfig, NoPrompt, NoPowerOff, Restarts,
 }
 
 // Offsets in a bzImage, see Documentation/arch/x86/boot.rst, and in an arm64
