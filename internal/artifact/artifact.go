@@ -91,6 +91,12 @@ type Parts struct {
 	Created time.Time
 }
 
+// ToBoot are those of the parts that a boot uses.
+func (p Parts) ToBoot() Parts {
+	p.Features, p.SystemMap, p.BTF, p.Debug, p.Selftests = "", "", "", "", ""
+	return p
+}
+
 // files are the parts that are there, in the order of the layers: first what
 // every boot needs.
 func (p Parts) files() []file {
