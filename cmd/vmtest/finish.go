@@ -10,10 +10,13 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/toolbox"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bootcheck"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/store"
 )
 
-// finishKernel adds the initramfs, packs the parts and boots what was packed.
+// finishKernel adds the initramfs and the table of what the kernel was found to
+// be able to do, and packs the parts.
 func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel, cache string) error {
 	r := k.Result
 	work, remove, err := boot.TempDir(cache)
@@ -36,6 +39,14 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 			Compiler: r.BuildInfo.Compiler, Linker: r.BuildInfo.Linker, Pahole: r.BuildInfo.Pahole,
 		},
 	}
+	if b.noBoot {
+		a.progress("warning: it was not booted: without a table of its features it cannot be published")
+	} else {
+		parts.Features = filepath.Join(work, "features.json")
+		if err := a.tryParts(ctx, b, parts, work); err != nil {
+			return err
+		}
+	}
 	layout := orElse(b.output, filepath.Join(cache, "layout"))
 	name := artifact.Name{Version: r.Version, Flavour: r.BuildInfo.Flavour}
 	tags := []string{b.tag}
@@ -50,31 +61,54 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	if k.digest, err = artifact.Pack(ctx, parts, layout, tags...); err != nil {
 		return err
 	}
-	if !b.noBoot {
-		if err := a.tryKernel(ctx, b, k, cache); err != nil {
-			return err
-		}
-	}
 	fmt.Fprintf(a.stderr, "vmtest: %s\n", sizes(parts))
 	return nil
 }
 
-// tryKernel boots an artifact as a run would and shows its name.
-func (a *app) tryKernel(ctx context.Context, b *buildFlags, k *finishedKernel, cache string) error {
-	ref, err := kernelref.Parse(k.ref, "")
+// tryParts packs what a boot needs, aside, boots that as a run would, and
+// writes the table of its features. What does not pass gets no tag and comes
+// into no layout.
+func (a *app) tryParts(ctx context.Context, b *buildFlags, parts artifact.Parts, work string) error {
+	layout := filepath.Join(work, "layout")
+	digest, err := artifact.Pack(ctx, parts.ToBoot(), layout)
 	if err != nil {
 		return err
 	}
-	b.settings.CPUs, b.settings.MemoryMiB = 2, 1024
-	e := execRun{
-		machineFlags: &machineFlags{arch: archFlag(k.Arch), settings: b.settings, hermetic: true},
-		ref:          ref, cache: cache, toolbox: true, dir: "/", argv: []string{"/bbin/uname", "-a"},
+	packed, err := artifact.OpenLayout(layout)
+	if err != nil {
+		return err
 	}
-	code, err := a.execOn(ctx, e)
-	if err == nil && code != 0 {
-		err = fmt.Errorf("boot %s: the test command ended with status %d", k.ref, code)
+	manifests, err := packed.Kernels("", digest)
+	if err != nil {
+		return err
 	}
-	return err
+	ref, err := kernelref.Parse("oci:"+layout+"@"+digest, "")
+	if err != nil {
+		return err
+	}
+	kernels := &store.Store{Dir: filepath.Join(work, "cache"), Arch: parts.Arch, Parts: []artifact.Part{artifact.Initramfs}}
+	k, err := kernels.Resolve(ctx, ref)
+	if err != nil {
+		return err
+	}
+	k.Name = "Linux " + parts.Release
+	check := bootcheck.Check{
+		Settings: b.settings, Kernel: k, Initramfs: k.Initramfs, Parts: manifests[0].BootParts(),
+		Progress: a.progress, Booted: a.bootedNote,
+	}
+	r, err := check.Run(ctx)
+	if err == nil {
+		err = r.Err(k.Name)
+	}
+	if err != nil {
+		return err
+	}
+	a.progress(r.Table.Summary())
+	table, err := r.Table.Encode()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(parts.Features, table, 0o644)
 }
 
 func sizes(p artifact.Parts) string {

@@ -12,6 +12,7 @@ import (
 func kernelCommands() []command {
 	return []command{
 		{"build", "build a kernel into an OCI layout", (*app).buildKernel},
+		{"check", "boot a kernel and say what it can do", (*app).checkKernel},
 		{"pull", "bring kernels into the cache", (*app).pullKernels},
 		{"list", "list the catalogue, or the kernels in an OCI layout", (*app).listKernels},
 		{"lock", "enter what references stand for into the lock file", (*app).lockKernels},

@@ -36,8 +36,16 @@ type machineFlags struct {
 
 func (m *machineFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&m.kernel, "kernel", kernelsByDefault(), "`reference` of the kernel, see \"vmtest help kernels\"; several for vmtest test, separated by commas")
-	m.arch.register(fs)
+	m.registerMachine(fs)
 	fs.BoolVar(&m.locked, "locked", false, "fail where the lock file does not say which kernel a reference means")
+	fs.BoolVar(&m.hermetic, "hermetic", false, "leave out the host's /usr and libraries, and with them /bin/sh")
+	fs.Var(&m.mounts, "mount", "show the directory `HOST[:GUEST]` in the guest; may be repeated")
+	fs.Var(&m.env, "env", "set a variable, `NAME=VALUE`, or pass on NAME; may be repeated")
+}
+
+// registerMachine registers the flags that are about the machine alone.
+func (m *machineFlags) registerMachine(fs *flag.FlagSet) {
+	m.arch.register(fs)
 	fs.TextVar(&m.settings.Accel, "accel", accel.Auto, "`accelerator`: auto, kvm or tcg")
 	fs.BoolVar(&m.settings.RequireKVM, "require-kvm", false, "fail where KVM does not work")
 	fs.IntVar(&m.settings.CPUs, "cpus", 2, "virtual CPUs of a machine")
@@ -48,9 +56,6 @@ func (m *machineFlags) register(fs *flag.FlagSet) {
 	fs.Var(&m.append, "append", "one more kernel `parameter`; may be repeated")
 	fs.BoolVar(&m.showCommand, "show-command", false, "print the QEMU command line")
 	fs.BoolVar(&m.showConsole, "show-console", false, "print what the kernel prints")
-	fs.BoolVar(&m.hermetic, "hermetic", false, "leave out the host's /usr and libraries, and with them /bin/sh")
-	fs.Var(&m.mounts, "mount", "show the directory `HOST[:GUEST]` in the guest; may be repeated")
-	fs.Var(&m.env, "env", "set a variable, `NAME=VALUE`, or pass on NAME; may be repeated")
 }
 
 func (m *machineFlags) kernels() ([]kernelref.Ref, error) {

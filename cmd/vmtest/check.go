@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/toolbox"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bootcheck"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/host"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+)
+
+// checkKernel says what a kernel can do, and whether that is enough to be
+// published.
+func (a *app) checkKernel(ctx context.Context, args []string) error {
+	var m machineFlags
+	fs := a.flagSet("kernel")
+	m.registerMachine(fs)
+	asJSON := fs.Bool("json", false, "check: print the table as an artifact holds it")
+	report := fs.Bool("report", false, "check: what is missing is no failure")
+	if err := parseFlags(fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() != 1 {
+		return usagef("vmtest kernel check debian:6.12", "kernel check: want one kernel")
+	}
+	refs, err := parseKernels(fs.Arg(0))
+	if err != nil {
+		return err
+	}
+	ref := refs[0]
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	if err := m.finish(a, cache); err != nil {
+		return err
+	}
+	r, err := a.checkRef(ctx, &m, ref)
+	if err != nil {
+		return err
+	}
+	for _, w := range r.Waived {
+		a.progress(fmt.Sprintf("%s %s is not asked for: the configuration has no BTF", w.Kind, w.Name))
+	}
+	if err := a.showTable(r, *asJSON); err != nil {
+		return err
+	}
+	err = r.Err(ref.String())
+	if *report && err != nil {
+		a.progress("it could not be published: " + err.Error())
+		return nil
+	}
+	return err
+}
+
+func (a *app) showTable(r *bootcheck.Result, asJSON bool) error {
+	if !asJSON {
+		return r.Table.Write(a.stdout)
+	}
+	b, err := r.Table.Encode()
+	if err == nil {
+		_, err = a.stdout.Write(b)
+	}
+	return err
+}
+
+// checkRef checks a kernel of any origin. One that came without an initramfs is
+// given ours.
+func (a *app) checkRef(ctx context.Context, m *machineFlags, ref kernelref.Ref) (*bootcheck.Result, error) {
+	if _, err := host.QEMU(ctx, string(m.arch), m.settings.QEMU); err != nil {
+		return nil, err
+	}
+	cache := m.settings.CacheDir
+	kernels, err := a.store(cache, m.arch)
+	if err != nil {
+		return nil, err
+	}
+	kernels.Parts = []artifact.Part{artifact.Initramfs}
+	k, err := kernels.Resolve(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	c := bootcheck.Check{Settings: m.settings, Kernel: k, Initramfs: k.Initramfs, Progress: a.progress, Booted: a.bootedNote}
+	if c.Initramfs == "" {
+		work, remove, err := boot.TempDir(cache)
+		if err != nil {
+			return nil, err
+		}
+		defer remove()
+		c.Initramfs = filepath.Join(work, "initramfs.cpio")
+		if err := a.writeToolbox(ctx, cache, c.Initramfs, k.Arch, (*toolbox.Toolbox).WriteArchive); err != nil {
+			return nil, err
+		}
+	}
+	return c.Run(ctx)
+}
+
+func (a *app) bootedNote(what string, by accel.Accel, took time.Duration) {
+	a.progress(fmt.Sprintf("%s after %.1fs, %s", what, took.Seconds(), by))
+}
