@@ -11,6 +11,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/bootcheck"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/host"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/store"
 )
@@ -69,6 +70,9 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 // writes the table of its features. What does not pass gets no tag and comes
 // into no layout.
 func (a *app) tryParts(ctx context.Context, b *buildFlags, parts artifact.Parts, work string) error {
+	if _, err := host.QEMU(ctx, parts.Arch, b.settings.QEMU); err != nil {
+		return err
+	}
 	layout := filepath.Join(work, "layout")
 	digest, err := artifact.Pack(ctx, parts.ToBoot(), layout)
 	if err != nil {

@@ -134,6 +134,7 @@ Opens the u-root shell in a kernel, or runs another command that wants a termina
 such as bash, with the mounts of vmtest test.`,
 	"kernel": `vmtest kernel build [flags] VERSION…    build kernels into an OCI layout: versions,
                                         channels of the catalogue, or -all of it
+vmtest kernel check [flags] REF         boot a kernel and say what it can do
 vmtest kernel pull [-arch ARCH] REF…    bring kernels into the cache
 vmtest kernel list [flags] [DIR]        list the catalogue, or an OCI layout
 vmtest kernel lock [-update] [REF…]     enter what references stand for into the lock file

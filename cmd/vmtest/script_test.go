@@ -56,6 +56,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"artifact": cmdArtifact,
 			"kernel":   cmdKernel,
+			"features": cmdFeatures,
 			"exits":    cmdExits,
 			"registry": cmdRegistry,
 			"releases": cmdReleases,

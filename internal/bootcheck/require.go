@@ -65,11 +65,14 @@ func evaluate(t *features.Table, version kver.Version, config kconfig.Config) (m
 
 // off are the requirement's symbols that the configuration does not have.
 func off(r Requirement, config kconfig.Config) []string {
-	symbols := r.Symbols
-	if r.BTF {
-		symbols = append(slices.Clone(symbols), btfSymbol)
+	var symbols []string
+	if r.Kind != features.Kernel {
+		symbols = append(symbols, "BPF_SYSCALL")
 	}
-	symbols = append([]string{"BPF_SYSCALL"}, symbols...)
+	symbols = append(symbols, r.Symbols...)
+	if r.BTF {
+		symbols = append(symbols, btfSymbol)
+	}
 	return slices.DeleteFunc(symbols, func(s string) bool { return config == nil || config.Get(s) != "n" })
 }
 

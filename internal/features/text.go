@@ -15,6 +15,7 @@ type Group struct {
 
 // Groups are the table's features for people to read, in the order of [Kinds].
 func (t *Table) Groups() []Group {
+	t.sort()
 	var groups []Group
 	for _, kind := range Kinds {
 		g := Group{Kind: kind}

@@ -47,39 +47,27 @@ func platformOf(goarch string) (platform, error) {
 }
 
 func (m *Machine) devices(p platform) []device {
-	if m.Plain {
-		return m.plainDevices(p)
+	parameters := []string{"console=" + p.console}
+	if !m.Plain {
+		parameters = p.parameters()
 	}
 	devices := []device{
 		nothingByDefault{},
-		exitInsteadOfReboot{},
 		sandbox{},
 		machineType(p.machine),
 		accelerator{kvm: m.KVM, cpu: p.cpu},
 		processors(m.CPUs),
 		memory(m.MemoryMiB),
-		boot{kernel: m.Kernel, initramfs: m.Initramfs, parameters: append(p.parameters(), m.Append...)},
+		boot{kernel: m.Kernel, initramfs: m.Initramfs, parameters: append(parameters, m.Append...)},
 		serialConsole{},
-		wirePort{},
+	}
+	if !m.Plain {
+		devices = append(devices, exitInsteadOfReboot{}, wirePort{})
 	}
 	for i, s := range m.Shares {
 		devices = append(devices, share{n: i, Share: s})
 	}
 	return append(devices, extra(m.Extra))
-}
-
-func (m *Machine) plainDevices(p platform) []device {
-	return []device{
-		nothingByDefault{},
-		sandbox{},
-		machineType(p.machine),
-		accelerator{kvm: m.KVM},
-		processors(m.CPUs),
-		memory(m.MemoryMiB),
-		boot{kernel: m.Kernel, initramfs: m.Initramfs, parameters: append([]string{"console=" + p.console}, m.Append...)},
-		serialConsole{},
-		extra(m.Extra),
-	}
 }
 
 func (p platform) parameters() []string {

@@ -29,9 +29,8 @@ type Machine struct {
 	MemoryMiB int
 	Shares    []Share
 	Extra     []string // more QEMU arguments, after all others
-	// Plain leaves out what serves our init, the wire and the shares, and
-	// what ends a machine that restarts: the rest is what anybody starts who
-	// has a kernel and an initramfs.
+	// Plain leaves out the wire, and what makes a restart or a panic end the
+	// machine: it is what anybody starts who has a kernel and an initramfs.
 	Plain bool
 
 	// Console gets what the kernel prints. It is called from one goroutine.

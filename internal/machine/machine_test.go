@@ -69,7 +69,7 @@ func TestCommand(t *testing.T) {
 	if argv, err = m.Command(); err != nil || argv[0] != "/opt/qemu" || !slices.Contains(options(argv), "-accel kvm") {
 		t.Errorf("with KVM: %q, %v", argv, err)
 	}
-	m.Plain = true
+	m.Plain, m.Shares = true, nil
 	if argv, err = m.Command(); err != nil {
 		t.Fatal(err)
 	}
