@@ -22,6 +22,7 @@ var allowed = map[string]string{
 	"internal/guest":     "initramfs/wire internal/console internal/machine",
 	"internal/machine":   "initramfs/wire",
 	"internal/store":     "internal/artifact internal/cache internal/distro internal/kernel internal/kernelref internal/kver internal/lockfile internal/registry",
+	"internal/attest":    "initramfs/toolbox internal/artifact internal/configfile internal/kver internal/registry",
 	"internal/publish":   "internal/artifact internal/features internal/kver internal/registry",
 	"internal/distro":    "internal/cache internal/kver",
 	"internal/artifact":  "internal/kver",
