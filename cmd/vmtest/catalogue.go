@@ -31,13 +31,14 @@ func registerCatalogue(fs *flag.FlagSet, file *string) {
 
 // catalogueFlags are those of vmtest kernel list about the catalogue.
 type catalogueFlags struct {
-	file         string
+	file, only   string
 	json, schema bool
 }
 
 func (c *catalogueFlags) register(fs *flag.FlagSet) {
 	registerCatalogue(fs, &c.file)
-	fs.BoolVar(&c.json, "json", false, "print each version, architecture and flavour of the catalogue as JSON")
+	fs.StringVar(&c.only, "only", "", "show this `version` or channel of the catalogue (default: all)")
+	fs.BoolVar(&c.json, "json", false, "print the catalogue as JSON: what is to be built, and what is published together")
 	fs.BoolVar(&c.schema, "schema", false, "print the catalogue's JSON schema for editors")
 }
 
@@ -51,8 +52,18 @@ func (a *app) showCatalogue(f catalogueFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.only != "" {
+		k, err := c.Find(f.only)
+		if err != nil {
+			return err
+		}
+		if k == nil {
+			return usagef("`vmtest kernel list` shows it all", "kernel list: %s is not in the catalogue", f.only)
+		}
+		c.Kernels = []catalogue.Kernel{*k}
+	}
 	if f.json {
-		return writeBuilds(a.stdout, c)
+		return writePlan(a.stdout, c)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "VERSION\tCHANNELS\tSOURCE\tARCH\tFLAVOURS")
@@ -69,24 +80,35 @@ func (a *app) showCatalogue(f catalogueFlags) error {
 
 func orDash(words []string) string { return cmp.Or(strings.Join(words, " "), "-") }
 
-// A wantedBuild is one artifact in the form that a workflow's matrix has.
-type wantedBuild struct {
-	Version  string   `json:"version"`
-	Arch     string   `json:"arch"`
-	Flavour  string   `json:"flavour"` // "default", not empty
-	Channels []string `json:"channels"`
-	Source   string   `json:"source"`
+// plan is the catalogue in the form that the matrices of a workflow have: what
+// is built on a machine of its own, and what is published together.
+type plan struct {
+	Builds   []plannedBuild   `json:"builds"`
+	Releases []plannedRelease `json:"releases"`
 }
 
-func writeBuilds(w io.Writer, c *catalogue.Catalogue) error {
-	builds := []wantedBuild{} // not null
+type plannedBuild struct {
+	Version string `json:"version"`
+	Flavour string `json:"flavour"` // "default", not empty
+	Arch    string `json:"arch"`
+}
+
+type plannedRelease struct {
+	Version  string   `json:"version"`
+	Flavour  string   `json:"flavour"`
+	Archs    []string `json:"archs"`
+	Channels []string `json:"channels"`
+}
+
+func writePlan(w io.Writer, c *catalogue.Catalogue) error {
+	p := plan{[]plannedBuild{}, []plannedRelease{}} // not null
 	for _, b := range c.Builds() {
-		builds = append(builds, wantedBuild{
-			Version: b.Version.String(), Arch: b.Arch, Flavour: cmp.Or(b.Flavour, "default"),
-			Channels: append([]string{}, b.Channels...), Source: string(b.Origin),
-		})
+		p.Builds = append(p.Builds, plannedBuild{b.Version.String(), cmp.Or(b.Flavour, defaultFlavour), b.Arch})
+		if b.Arch == b.Archs[0] { // it has the others, too
+			p.Releases = append(p.Releases, plannedRelease{b.Version.String(), cmp.Or(b.Flavour, defaultFlavour), b.Archs, append([]string{}, b.Channels...)})
+		}
 	}
-	return json.NewEncoder(w).Encode(builds)
+	return json.NewEncoder(w).Encode(p)
 }
 
 // autosigner is who signs kernel.org's checksums. Tests have a key of their own.
