@@ -137,6 +137,9 @@ such as bash, with the mounts of vmtest test.`,
 vmtest kernel check [flags] REF         boot a kernel and say what it can do
 vmtest kernel pull [-arch ARCH] REF…    bring kernels into the cache
 vmtest kernel list [flags] [DIR]        list the catalogue, or an OCI layout
+vmtest kernel inspect [-json] REF       say what an image says of its kernels
+vmtest kernel diff [flags] REF REF      say how two kernels differ
+vmtest kernel extract [flags] REF DIR   unpack a kernel into a directory
 vmtest kernel lock [-update] [REF…]     enter what references stand for into the lock file
 vmtest kernel prune [-n] [-to SIZE] [-older TIME]
                                         remove from the cache what was used longest ago
@@ -160,6 +163,25 @@ Without a flag, what was fetched is brought below VMTEST_CACHE_LIMIT, which happ
 itself when something new is fetched; -to and -older take unpacked sources and built
 kernels, too. What a running vmtest uses stays, and what the lock file of the current
 module names.`,
+	"kernel inspect": `vmtest kernel inspect [-json] REF
+
+Shows an image in a registry or an OCI layout: its digests, the kernels in it by
+architecture with their annotations and the sizes of their parts, and what each of
+them was found to be able to do. Of the parts, only the table of features is fetched.`,
+	"kernel diff": `vmtest kernel diff [flags] REF REF
+
+Shows how two kernels differ: symbols of the configuration, features gained and lost,
+sizes, and what they were built from and with. Of artifacts only the configuration
+and the table of features are fetched. Any kernel will do, such as debian:6.12, but
+only artifacts have a table.`,
+	"kernel extract": `vmtest kernel extract [flags] REF DIR
+
+Unpacks everything that an image has of a kernel into DIR, which must not exist or be
+empty: boot/vmlinuz, boot/initramfs, boot/config, usr/lib/modules and so on. To boot
+it without vmtest:
+
+	qemu-system-x86_64 -m 1G -nographic -kernel DIR/boot/vmlinuz \
+		-initrd DIR/boot/initramfs -append console=ttyS0`,
 	"kernel push": `vmtest kernel push [flags] oci:DIR:TAG… HOST/REPOSITORY
 
 Puts kernels of one version, for one or more architectures, into a registry: first

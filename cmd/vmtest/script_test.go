@@ -229,6 +229,9 @@ func cmdScrub(ts *testscript.TestScript, neg bool, args []string) {
 	s = timestamp.ReplaceAllString(s, "[    0.000000]")
 	s = logFile.ReplaceAllString(s, "…/$1")
 	s = strings.ReplaceAll(s, ts.Getenv("WORK"), "$$WORK")
+	if registry := ts.Getenv("REGISTRY"); registry != "" {
+		s = strings.ReplaceAll(s, registry, "$$REGISTRY")
+	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(s), 0o644))
 }
 

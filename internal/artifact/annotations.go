@@ -25,12 +25,13 @@ const (
 const (
 	standard           = "org.opencontainers.image."
 	sourceAnnotation   = standard + "source"
-	titleAnnotation    = standard + "title"
 	versionAnnotation  = standard + "version"
 	licensesAnnotation = standard + "licenses"
 	createdAnnotation  = standard + "created"
 	tagAnnotation      = standard + "ref.name" // in a layout's index
 
+	// TitleAnnotation is the kernel's name for people: Linux 6.12.94 (debug).
+	TitleAnnotation = standard + "title"
 	// RevisionAnnotation is the commit of the kernel's source, where that
 	// came out of a git repository.
 	RevisionAnnotation = standard + "revision"
@@ -107,9 +108,9 @@ func (p Parts) annotations() map[string]string {
 	if v, err := kver.FromRelease(p.Release); err == nil {
 		a[versionAnnotation] = v.String()
 	}
-	a[titleAnnotation] = "Linux " + a[versionAnnotation]
+	a[TitleAnnotation] = "Linux " + a[versionAnnotation]
 	if p.Build.Flavour != "" {
-		a[titleAnnotation] += " (" + p.Build.Flavour + ")"
+		a[TitleAnnotation] += " (" + p.Build.Flavour + ")"
 	}
 	if !p.Created.IsZero() {
 		a[createdAnnotation] = p.Created.UTC().Format(time.RFC3339)

@@ -64,6 +64,22 @@ func (m *Manifest) BootParts() map[string]string {
 	return digests
 }
 
+// IsPulled reports whether a run fetches the layer: of an image of others all
+// layers, of ours what is booted.
+func (m *Manifest) IsPulled(l Layer) bool {
+	if !m.IsTyped() {
+		return true
+	}
+	switch l.Part {
+	case VMLinux, Config, Modules:
+		return true
+	case Kernel:
+		_, better := m.Layer(VMLinux)
+		return !better
+	}
+	return false
+}
+
 // ParseManifest reads a manifest and its configuration. That they are what the
 // digests say is for the caller to know.
 func ParseManifest(d v1.Descriptor, manifest, config []byte) (*Manifest, error) {

@@ -1,12 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -110,6 +112,18 @@ func (i *Image) addManifest(ctx context.Context, d v1.Descriptor, content []byte
 		i.Kernels = append(i.Kernels, m)
 	}
 	return err
+}
+
+// Kernel is the one for an architecture, by default this machine's.
+func (i *Image) Kernel(arch string) (*artifact.Manifest, error) {
+	var others []string
+	for _, m := range i.Kernels {
+		if m.Arch == cmp.Or(arch, runtime.GOARCH) {
+			return m, nil
+		}
+		others = append(others, m.Arch)
+	}
+	return nil, fmt.Errorf("there is no kernel for %s, only for %v", cmp.Or(arch, runtime.GOARCH), others)
 }
 
 // ReadFile reads a part that is one small file, which the kernel must have.
