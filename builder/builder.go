@@ -83,9 +83,10 @@ type Result struct {
 // BuildInfo is everything a kernel was made from. It names no place on the
 // machine that built it.
 type BuildInfo struct {
-	Source       string   `json:"source"`       // for people: linux-source-6.12 6.12.95-1~bpo12+1
-	SourceDigest string   `json:"sourceDigest"` // sha256:…, or git-tree:… for a commit
-	ConfigDigest string   `json:"configDigest"` // sha256:… of .config
+	Source       string   `json:"source"`             // for people: linux-source-6.12 6.12.95-1~bpo12+1
+	SourceDigest string   `json:"sourceDigest"`       // sha256:…, or git-tree:… for a commit
+	Revision     string   `json:"revision,omitempty"` // the commit, if the source came out of git
+	ConfigDigest string   `json:"configDigest"`       // sha256:… of .config
 	Flavour      string   `json:"flavour,omitempty"`
 	Fragments    []string `json:"fragments"`         // names, in the order they were merged
 	Patches      []string `json:"patches,omitempty"` // those applied: name@sha256:…

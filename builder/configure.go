@@ -12,6 +12,9 @@ import (
 // allConfig is the name, in the build directory, of the merged fragments.
 const allConfig = "vmtest.config"
 
+// Base is what the fragments are merged on.
+const Base = "allnoconfig"
+
 // buildPrefix begins the names of build directories.
 const buildPrefix = "vmtest-build-"
 
@@ -39,7 +42,7 @@ func (b *build) configure(ctx context.Context) error {
 	if err := os.WriteFile(file, b.selection.AllConfig(), 0o644); err != nil {
 		return err
 	}
-	for _, args := range [][]string{{"KCONFIG_ALLCONFIG=" + file, "allnoconfig"}, {"olddefconfig"}} {
+	for _, args := range [][]string{{"KCONFIG_ALLCONFIG=" + file, Base}, {"olddefconfig"}} {
 		if err := b.make(ctx, nil, args...); err != nil {
 			return err
 		}

@@ -53,7 +53,7 @@ func (b *build) load() (*Result, error) {
 	}
 	r.Cached = true
 	// The kernel is the same whatever its ingredients are called.
-	r.BuildInfo.Source, r.BuildInfo.Flavour = b.tree.name, b.Flavour
+	r.BuildInfo.Source, r.BuildInfo.Revision, r.BuildInfo.Flavour = b.tree.name, b.tree.revision, b.Flavour
 	r.BuildInfo.Fragments, r.BuildInfo.Patches = b.fragments, b.staged.Names()
 	return r, nil
 }
@@ -205,6 +205,7 @@ func (b *build) writeRecord(dir string) error {
 	rec := record{Version: b.version.String(), Release: b.release, Arch: b.Arch, BTF: b.has(btfSymbol), Debug: b.has(gdbSymbol), BuildInfo: BuildInfo{
 		Source:       b.tree.name,
 		SourceDigest: b.tree.digest,
+		Revision:     b.tree.revision,
 		ConfigDigest: "sha256:" + configDigest,
 		Flavour:      b.Flavour,
 		Fragments:    b.fragments,

@@ -28,6 +28,8 @@ type tree struct {
 	dir    string
 	name   string // for people; it is in the artifact and must not hold a path
 	digest string // of the content, with its kind: sha256:…, git-tree:…
+	// revision is the commit, where the source came out of git.
+	revision string
 	// builds is where build directories are made. For a tree in the cache it
 	// is the tree itself: only then are all paths that reach the compiler
 	// relative, and ccache's objects good for any cache and any source.
@@ -142,8 +144,9 @@ func (g Git) open(ctx context.Context, o Options) (*tree, error) {
 		return nil, err
 	}
 	return unpack(ctx, o, archive{
-		name:   fmt.Sprintf("commit %.12s", commit),
-		digest: "git-tree:" + content,
+		name:     fmt.Sprintf("commit %.12s", commit),
+		digest:   "git-tree:" + content,
+		revision: commit,
 		extract: func(ctx context.Context, dir string) error {
 			tarball := dir + ".tar"
 			defer os.Remove(tarball)

@@ -12,9 +12,10 @@ import (
 
 // An archive is a packed source tree.
 type archive struct {
-	name    string
-	digest  string
-	extract func(ctx context.Context, dir string) error // makes dir
+	name     string
+	digest   string
+	revision string                                      // see tree
+	extract  func(ctx context.Context, dir string) error // makes dir
 }
 
 // unpack gives the archive's tree, from the cache where it is there already.
@@ -32,7 +33,7 @@ func unpack(ctx context.Context, o Options, a archive) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{dir: dir, name: a.name, digest: a.digest, builds: dir, unlock: unlock}
+	t := &tree{dir: dir, name: a.name, digest: a.digest, revision: a.revision, builds: dir, unlock: unlock}
 	if _, err := os.Stat(dir); err == nil {
 		return t, nil
 	}

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/builder"
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/toolbox"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
@@ -36,9 +39,13 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 		Build: artifact.Build{
 			Flavour: r.BuildInfo.Flavour,
 			Source:  r.BuildInfo.Source, SourceDigest: r.BuildInfo.SourceDigest,
-			Fragments: r.BuildInfo.Fragments, Patches: r.BuildInfo.Patches,
+			Base: builder.Base, Fragments: r.BuildInfo.Fragments, Patches: r.BuildInfo.Patches,
 			Compiler: r.BuildInfo.Compiler, Linker: r.BuildInfo.Linker, Pahole: r.BuildInfo.Pahole,
 		},
+		Revision: r.BuildInfo.Revision,
+	}
+	if parts.Created, err = sourceDate(); err != nil {
+		return err
 	}
 	if b.noBoot {
 		a.progress("warning: it was not booted: without a table of its features it cannot be published")
@@ -64,6 +71,20 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	}
 	fmt.Fprintf(a.stderr, "vmtest: %s\n", sizes(parts))
 	return nil
+}
+
+// sourceDate is the time that SOURCE_DATE_EPOCH gives, the zero time if it gives
+// none: https://reproducible-builds.org/specs/source-date-epoch/.
+func sourceDate() (time.Time, error) {
+	text := os.Getenv("SOURCE_DATE_EPOCH")
+	if text == "" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, usagef("want the seconds since 1970", "SOURCE_DATE_EPOCH: %v", err)
+	}
+	return time.Unix(seconds, 0), nil
 }
 
 // tryParts packs what a boot needs, aside, boots that as a run would, and

@@ -112,6 +112,8 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	                        candidates), /releases.json (kernel update) and the key
 	                        that signs releases
 	VMTEST_KERNEL_KEYRING   an OpenPGP file with that key, instead of asking for it
+	SOURCE_DATE_EPOCH       the time that an artifact says it was created at, in seconds
+	                        since 1970 (default: it says none)
 	XDG_CACHE_HOME          the parent of the cache directory (default: ~/.cache)
 `,
 }

@@ -33,7 +33,7 @@ const (
 	// TitleAnnotation is the kernel's name for people: Linux 6.12.94 (debug).
 	TitleAnnotation = standard + "title"
 	// RevisionAnnotation is the commit of the kernel's source, where that
-	// came out of a git repository.
+	// came out of git.
 	RevisionAnnotation = standard + "revision"
 )
 
@@ -111,6 +111,9 @@ func (p Parts) annotations() map[string]string {
 	a[TitleAnnotation] = "Linux " + a[versionAnnotation]
 	if p.Build.Flavour != "" {
 		a[TitleAnnotation] += " (" + p.Build.Flavour + ")"
+	}
+	if p.Revision != "" {
+		a[RevisionAnnotation] = p.Revision
 	}
 	if !p.Created.IsZero() {
 		a[createdAnnotation] = p.Created.UTC().Format(time.RFC3339)

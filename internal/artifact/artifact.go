@@ -83,6 +83,8 @@ type Parts struct {
 
 	// Build is how the kernel was made, as far as that is known.
 	Build Build
+	// Revision is the commit of the kernel's source, if that came out of git.
+	Revision string
 	// Annotations are added to the manifest's. They win over ours, except
 	// those that begin with io.bpf-vmtest.
 	Annotations map[string]string

@@ -263,7 +263,7 @@ func TestIndex(t *testing.T) {
 		for _, arch := range arches {
 			p := testParts(t, "6.12.1")
 			p.Arch, p.Build.Flavour = arch, "debug"
-			p.Annotations = map[string]string{createdAnnotation: "of " + arch, RevisionAnnotation: "abc"}
+			p.Annotations, p.Revision = map[string]string{createdAnnotation: "of " + arch}, "abc"
 			if _, err := Pack(ctx, p, dir, "6.12-debug"); err != nil {
 				t.Fatal(err)
 			}
