@@ -59,6 +59,9 @@ func (a *app) exec(ctx context.Context, args []string) error {
 	if *stdin {
 		e.stdin = a.stdin
 	}
+	if info, err := os.Stdout.Stat(); err == nil && info.Mode().IsRegular() && a.log != nil {
+		a.stdout = os.Stdout // a file gets what the command wrote, whatever a log would make of it
+	}
 	return exit(a.execOne(ctx, e))
 }
 

@@ -198,9 +198,14 @@ GITHUB_TOKEN does as well.`,
 	"blocklist": `vmtest blocklist check [file…]      check the module's blocklist, or files
 vmtest blocklist suggest [stream]   print entries for what failed in the last run
 vmtest blocklist schema             print the JSON schema for editors`,
-	"report": `vmtest report [flags] [stream]
+	"report": `vmtest report [-format FORMAT] [-o FILE] [flags] [stream]
+vmtest report -merge [-expect REF,…] [flags] stream|directory…
 
-Shows the results of the last run from this directory, or of a recorded stream.`,
+Shows the results of the last run from this directory, or of a recorded stream (test
+-jsonl FILE writes one), as text or in another format; -junit, -summary and the like
+write more reports in one go. -merge joins the streams of several runs, such as the
+legs of a CI matrix, into one, and says what does not fit together. More in
+docs/reports.md.`,
 	"doctor": `vmtest doctor [-for PURPOSES]
 
 Says what this machine has and lacks, and whether its KVM really works.`,

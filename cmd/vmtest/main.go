@@ -12,19 +12,29 @@ import (
 	"os"
 	"os/exec"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/actions"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
 )
 
 func main() {
 	interrupts, ctx := catchInterrupts(context.Background())
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, interrupts: interrupts}
-	os.Exit(a.main(ctx, os.Args[1:]))
+	if actions.Running() && !isTerminal(a.stdout) { // whose log reads commands
+		a.log = actions.NewLog(a.stdout, a.stderr)
+		a.stdout, a.stderr = a.log.Out, a.log.Err
+	}
+	code := a.main(ctx, os.Args[1:])
+	if a.log != nil && a.log.Close() != nil && code == 0 {
+		code = runner.ExitInfra
+	}
+	os.Exit(code)
 }
 
 // app is the program with its surroundings.
 type app struct {
 	stdin          *os.File
 	stdout, stderr io.Writer
+	log            *actions.Log // what both of them go through, or nil
 	interrupts     *interrupts
 }
 

@@ -2,56 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
-	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
-	"github.com/bpf-vmtest/bpf-vmtest/internal/report"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
-
-// lastRun opens a recorded stream: the named file, or the last run's.
-func (a *app) lastRun(file string) (*os.File, error) {
-	if file != "" {
-		return os.Open(file)
-	}
-	cache, err := cacheDir()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
-	f, err := record.Last(cache, dir)
-	if errors.Is(err, record.ErrNone) {
-		return nil, usagef("run `vmtest test` here first, or name a recorded stream", "%v", err)
-	}
-	return f, err
-}
-
-func (a *app) report(_ context.Context, args []string) error {
-	fs := a.flagSet("report")
-	verbose := fs.Bool("v", false, "show what passing tests printed, too")
-	asJSON := fs.Bool("json", false, "print the stream itself")
-	if err := parseFlags(fs, args); err != nil {
-		return err
-	}
-	f, err := a.lastRun(fs.Arg(0))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if *asJSON {
-		return result.Decode(f, result.Encode(a.stdout))
-	}
-	m := &report.Matrix{}
-	return result.Decode(f, sinks{m, &report.Text{Out: a.stdout, Notes: a.stderr, Verbose: *verbose, Matrix: m}})
-}
 
 func (a *app) blocklist(_ context.Context, args []string) error {
 	fs := a.flagSet("blocklist")

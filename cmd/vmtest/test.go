@@ -12,12 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/actions"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/host"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
-	"github.com/bpf-vmtest/bpf-vmtest/internal/report"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
 )
@@ -27,10 +27,10 @@ import (
 type testFlags struct {
 	machineFlags
 	gotest.Flags
+	outputs
 	build, compile []string // flags for the go command
 	binary         []string // flags for the test binaries
 	vet            string
-	json           bool
 	parallel       int
 	blocklists     stringList
 	strict         bool
@@ -88,7 +88,7 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.BoolVar(&t.Cover, "cover", false, "as for go test, added up over packages and kernels")
 	fs.StringVar(&t.CoverProfile, "coverprofile", "", "as for go test, added up over packages and kernels")
 	fs.StringVar(&t.vet, "vet", "", "as for go test")
-	fs.BoolVar(&t.json, "json", false, "print the result stream, see docs/results.md")
+	t.outputs.register(fs, actions.Running())
 
 	fs.IntVar(&t.parallel, "parallel-kernels", 0, "kernels to run at a time (default by cores and memory)")
 	fs.Var(&t.blocklists, "blocklist", "read this `file` instead of the module's .vmtest; may be repeated")
@@ -146,6 +146,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	}
 	if t.P < 1 {
 		return usagef("", "-p %d: want 1 or more", t.P)
+	}
+	if err := t.outputs.check(); err != nil {
+		return err
 	}
 	if t.mode != "host" && t.mode != "guest" {
 		return usagef("", "-mode %s: want host or guest", t.mode)
@@ -226,6 +229,11 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	if err != nil {
 		return err
 	}
+	t.outputs.verbose = t.Verbose
+	sink, err := t.outputs.open(a, a.stdout)
+	if err != nil {
+		return err
+	}
 	run := runner.Run{
 		Kernels:     refs,
 		Arch:        string(t.arch),
@@ -243,37 +251,19 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Parallel:    t.parallel,
 		Dir:         rec.Dir,
 		Info:        result.RunInfo{Version: version(), QEMU: qemu.String(), Args: args},
-		Sink:        sinks{result.Encode(rec), a.renderer(t)},
+		Sink:        sinks{result.Encode(rec), sink},
 		FailOnSplat: t.splats,
 		Strict:      t.strict,
 		Progress:    a.progress,
 	}
-	return exit(run.Do(ctx))
+	code, err := run.Do(ctx)
+	return exit(code, errors.Join(err, t.outputs.close(a, a.stdout)))
 }
 
 // target is what the tests are compiled for.
 func (t *testFlags) target() gotest.Target {
 	needsCgo := func(flag string) bool { return flag == "-race=true" || flag == "-msan=true" || flag == "-asan=true" }
 	return gotest.Target{Arch: string(t.arch), Static: t.hermetic, Cgo: slices.ContainsFunc(t.build, needsCgo)}
-}
-
-func (a *app) renderer(t *testFlags) result.Sink {
-	if t.json {
-		return result.Encode(a.stdout)
-	}
-	m := &report.Matrix{}
-	return sinks{m, &report.Text{Out: a.stdout, Notes: a.stderr, Verbose: t.Verbose, Matrix: m}}
-}
-
-// sinks hands each event to all of them.
-type sinks []result.Sink
-
-func (s sinks) Event(e result.Event) error {
-	var errs []error
-	for _, sink := range s {
-		errs = append(errs, sink.Event(e))
-	}
-	return errors.Join(errs...)
 }
 
 // loadBlocklist reads the blocklists of the tested modules, or those named by
@@ -307,7 +297,7 @@ func (a *app) testInGuest(ctx context.Context, t *testFlags, cache string) error
 	if t.Verbose {
 		argv = append(argv, "-v")
 	}
-	if t.json {
+	if t.format == "json" || t.format == "gotest" {
 		argv = append(argv, "-json")
 	}
 	argv = append(argv, t.patterns...)

@@ -9,16 +9,18 @@ import (
 // A Format is a way to write a whole matrix down.
 type Format struct {
 	Name, What string
-	write      func(*Matrix, io.Writer) error
+	// File says that it is one that is written to files.
+	File  bool
+	write func(*Matrix, io.Writer) error
 }
 
 // Formats are all of them.
 var Formats = []Format{
-	{"table", "the tests that differ between kernels or did not pass", (*Matrix).WriteTable},
-	{"summary", "markdown for a job summary of GitHub", (*Matrix).writeSummary},
-	{"junit", "JUnit's XML", (*Matrix).WriteJUnit},
-	{"tap", "the Test Anything Protocol, version 14", (*Matrix).WriteTAP},
-	{"annotations", "workflow commands that annotate failures on GitHub", (*Matrix).WriteAnnotations},
+	{"table", "a table of the tests that differ or did not pass", false, (*Matrix).WriteTable},
+	{"summary", "a summary in GitHub's markdown", true, (*Matrix).writeSummary},
+	{"junit", "JUnit's XML", true, (*Matrix).WriteJUnit},
+	{"tap", "TAP, version 14,", true, (*Matrix).WriteTAP},
+	{"annotations", "workflow commands that annotate failures on GitHub", false, (*Matrix).WriteAnnotations},
 }
 
 // summaryLimit is what GitHub takes, in bytes.
@@ -31,12 +33,26 @@ func (m *Matrix) writeSummary(w io.Writer) error {
 
 // Write writes the matrix in a format.
 func (m *Matrix) Write(w io.Writer, format string) error {
+	f, err := find(format)
+	if err != nil {
+		return err
+	}
+	return f.write(m, w)
+}
+
+// CheckFormat returns a *FormatError for what is no format.
+func CheckFormat(name string) error {
+	_, err := find(name)
+	return err
+}
+
+func find(name string) (Format, error) {
 	for _, f := range Formats {
-		if f.Name == format {
-			return f.write(m, w)
+		if f.Name == name {
+			return f, nil
 		}
 	}
-	return &FormatError{format}
+	return Format{}, &FormatError{name}
 }
 
 // A FormatError names a format that there is not.

@@ -295,7 +295,7 @@ func (m *merger) missing(expect []string) {
 // duplicates names the tests that legs disagree about, and counts those that
 // they merely repeated.
 func (m *merger) duplicates() {
-	repeated, legs := 0, []string(nil)
+	repeated, repeating := 0, map[*leg]bool{}
 	for _, key := range m.order {
 		t := m.tests[key]
 		if len(t.legs) < 2 {
@@ -316,11 +316,17 @@ func (m *merger) duplicates() {
 		}
 		repeated++
 		for _, l := range t.legs {
-			legs = union(legs, []string{l.name})
+			repeating[l] = true
 		}
 	}
 	if repeated > 0 {
-		m.say("", "the same in more than one stream: %d tests, in %s", repeated, strings.Join(legs, ", "))
+		var names []string
+		for _, l := range m.legs {
+			if repeating[l] {
+				names = append(names, l.name)
+			}
+		}
+		m.say("", "the same in more than one stream: %d tests, in %s", repeated, strings.Join(names, ", "))
 	}
 }
 

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/report"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
+)
+
+// lastRun opens a recorded stream: the named file, or the last run's.
+func (a *app) lastRun(file string) (*os.File, error) {
+	if file != "" {
+		return os.Open(file)
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	f, err := record.Last(cache, dir)
+	if errors.Is(err, record.ErrNone) {
+		return nil, usagef("run `vmtest test` here first, or name a recorded stream", "%v", err)
+	}
+	return f, err
+}
+
+// reportFlags are those of vmtest report.
+type reportFlags struct {
+	outputs
+	file     string // what is printed goes there
+	merge    bool
+	expect   stringList
+	exitCode bool
+}
+
+func (a *app) report(_ context.Context, args []string) (err error) {
+	var r reportFlags
+	fs := a.flagSet("report")
+	r.register(fs, false)
+	fs.BoolVar(&r.verbose, "v", false, "show what passing tests printed, too")
+	fs.StringVar(&r.file, "o", "", "print to this `file`")
+	fs.BoolVar(&r.merge, "merge", false, "join several streams, or all below directories, into one report")
+	fs.Var(&r.expect, "expect", "the `kernels`, separated by commas, that -merge must find; in this order they are shown")
+	fs.BoolVar(&r.exitCode, "exit-code", false, "exit as the run did, and with 3 when its stream has no end or lacks a kernel that is expected")
+	if err := parseFlags(fs, args); err != nil {
+		return err
+	}
+	if err := r.check(); err != nil {
+		return err
+	}
+	if !r.merge && (fs.NArg() > 1 || len(r.expect) > 0) {
+		return usagef("-merge joins several streams", "report: want one stream")
+	}
+	stdout := a.stdout
+	if r.file != "" {
+		f, err := report.Create(r.file)
+		if err != nil {
+			return err
+		}
+		defer f.Cancel()
+		defer func() {
+			if err == nil || errors.As(err, new(exitError)) {
+				err = errors.Join(f.Close(), err)
+			}
+		}()
+		stdout = f
+	}
+	if err := a.render(&r, stdout, fs.Args()); err != nil {
+		return err
+	}
+	if r.exitCode {
+		return exit(r.matrix.Code(), nil)
+	}
+	return nil
+}
+
+// render reads streams and writes all reports of them.
+func (a *app) render(r *reportFlags, stdout io.Writer, args []string) error {
+	sources, closeAll, err := a.sources(r, args)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	sink, err := r.open(a, stdout)
+	if err != nil {
+		return err
+	}
+	if r.merge {
+		err = result.Merge(sources, r.expected(), sink)
+	} else {
+		err = result.Decode(sources[0].R, sink)
+	}
+	return errors.Join(err, r.close(a, stdout))
+}
+
+func (r *reportFlags) expected() []string {
+	var names []string
+	for _, list := range r.expect {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// sources opens the streams that the arguments name: the last run's when there
+// is none.
+func (a *app) sources(r *reportFlags, args []string) (sources []result.Source, closeAll func(), err error) {
+	names := args
+	if r.merge {
+		if names, err = streamsIn(args); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	var files []*os.File
+	closeFiles := func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	for _, name := range names {
+		f, err := a.lastRun(name)
+		if err != nil {
+			closeFiles()
+			return nil, nil, err
+		}
+		files = append(files, f)
+		sources = append(sources, result.Source{Name: f.Name(), R: f})
+	}
+	return sources, closeFiles, nil
+}
+
+// streamsIn replaces directories by the streams below them, for that is how CI
+// brings artifacts back.
+func streamsIn(args []string) ([]string, error) {
+	var names []string
+	for _, arg := range args {
+		if info, err := os.Stat(arg); err != nil || !info.IsDir() {
+			names = append(names, arg)
+			continue
+		}
+		before := len(names)
+		err := filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && strings.HasSuffix(path, ".jsonl") {
+				names = append(names, path)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look for result streams: %w", err)
+		}
+		if len(names) == before {
+			return nil, usagef("vmtest test -jsonl FILE writes one", "no result stream (*.jsonl) is below %s", arg)
+		}
+	}
+	return names, nil
+}
