@@ -205,7 +205,7 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 	if err = b.readVersion(); err != nil {
 		return nil, err
 	}
-	if err = b.tools.meets(o.Needs, b.version); err != nil {
+	if err = b.findPahole(ctx); err != nil {
 		return nil, err
 	}
 	if b.selection, err = kconfig.Select(b.version, o.Arch, frags...); err != nil {

@@ -212,7 +212,6 @@ func TestPaholeWrapper(t *testing.T) {
 	if err := os.Chmod(filepath.Join(bin, "pahole"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	for _, c := range []struct{ version, flags, args, want string }{
 		{"5.10", "", "-J -j vmlinux", "--skip_encoding_btf_enum64 -J vmlinux"},
 		{"5.10", "--skip_encoding_btf_enum64", "-J vmlinux", "-J vmlinux"},
@@ -226,7 +225,7 @@ func TestPaholeWrapper(t *testing.T) {
 		}
 		src := t.TempDir()
 		write(t, filepath.Join(src, "scripts/pahole-flags.sh"), c.flags)
-		b := &build{version: v, tree: &tree{dir: src}, out: t.TempDir()}
+		b := &build{version: v, tree: &tree{dir: src}, out: t.TempDir(), tools: toolchain{paholePath: filepath.Join(bin, "pahole")}}
 		if err := b.writePaholeWrapper(); err != nil {
 			t.Fatal(err)
 		}

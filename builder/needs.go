@@ -18,16 +18,21 @@ type Needs struct {
 type ToolVersionError struct {
 	Tool, Have, Want string
 	Kernel           kver.Version
+	Instead          error // why another one could not be had, or nil
 }
 
 func (e *ToolVersionError) Error() string {
-	return fmt.Sprintf("find build tools: %s is of version %s, linux %s needs %s", e.Tool, e.Have, e.Kernel, e.Want)
+	s := fmt.Sprintf("find build tools: %s is of version %s, linux %s needs %s", e.Tool, e.Have, e.Kernel, e.Want)
+	if e.Instead != nil {
+		s += fmt.Sprintf(", and another cannot be had: %v", e.Instead)
+	}
+	return s
 }
 
 // Hint says where to get another.
 func (e *ToolVersionError) Hint() string {
-	if strings.HasPrefix(e.Tool, "pahole") {
-		return "install another pahole (Debian's package is pahole or dwarves; its backports and later releases have newer ones) and put it first in PATH"
+	if e.Tool == pahole {
+		return "install another pahole and put it first in PATH; where apt can reach Debian's mirrors, vmtest finds one itself"
 	}
 	return "install another " + e.Tool + " and put it first in PATH"
 }
@@ -38,7 +43,7 @@ func (t toolchain) meets(n Needs, kernel kver.Version) error {
 		tool, said string
 		want       kver.Range
 	}{
-		{"pahole", t.pahole, n.Pahole},
+		{pahole, t.pahole, n.Pahole},
 		{t.prefix + "gcc", t.compiler, n.GCC},
 	} {
 		if c.want == (kver.Range{}) {

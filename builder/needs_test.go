@@ -2,6 +2,7 @@ package builder
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
@@ -45,5 +46,21 @@ func TestNeeds(t *testing.T) {
 		if err := real.meets(Needs{Pahole: parse(">=0.1"), GCC: parse(">=0.1")}, kver.Version{}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A pahole that will not do, on a machine without apt.
+func TestNoPahole(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	b := &build{Options: Options{Dir: t.TempDir()}, tools: toolchain{pahole: "v1.24", compiler: "gcc 12.2.0"}}
+	b.Progress = func(Progress) {}
+	var err error
+	if b.Needs.Pahole, err = kver.ParseRange("1.26.."); err != nil {
+		t.Fatal(err)
+	}
+	err = b.findPahole(t.Context())
+	var wrong *ToolVersionError
+	if !errors.As(err, &wrong) || wrong.Instead == nil || !strings.Contains(err.Error(), "pahole is of version 1.24, linux 0.0 needs 1.26.., and another cannot be had: ") {
+		t.Errorf("error = %v", err)
 	}
 }

@@ -10,9 +10,12 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
+// pahole is the program that makes BTF out of debug information.
+const pahole = "pahole"
+
 // paholeWrapper is the name, in the build directory, of what make runs as
 // pahole.
-const paholeWrapper = "pahole"
+const paholeWrapper = pahole
 
 // Kernels from 6.0 on know BTF_KIND_ENUM64, which pahole writes from 1.24 on.
 // Older ones refuse such BTF, their stable releases since 2022 tell pahole
@@ -23,10 +26,6 @@ var enum64 = kver.Version{Major: 6}
 // types differs from run to run when it uses threads (-j), unless told
 // otherwise by those kernels that know of it.
 func (b *build) writePaholeWrapper() error {
-	pahole, err := exec.LookPath("pahole")
-	if err != nil {
-		return fmt.Errorf("find pahole: %w", err)
-	}
 	extra := ""
 	if b.version.Compare(enum64) < 0 && !b.knowsEnum64() && b.paholeHas("--skip_encoding_btf_enum64") {
 		extra = "--skip_encoding_btf_enum64 "
@@ -47,7 +46,7 @@ case "$*" in
 *--version*) exec '%[1]s' "$@" ;;
 *) exec '%[1]s' %[2]s"$@" ;;
 esac
-`, pahole, extra)
+`, b.tools.paholePath, extra)
 	return os.WriteFile(filepath.Join(b.out, paholeWrapper), []byte(script), 0o755)
 }
 
@@ -62,6 +61,6 @@ func (b *build) knowsEnum64() bool {
 }
 
 func (b *build) paholeHas(option string) bool {
-	out, err := exec.Command("pahole", "--help").CombinedOutput()
+	out, err := exec.Command(b.tools.paholePath, "--help").CombinedOutput()
 	return err == nil && strings.Contains(string(out), option)
 }

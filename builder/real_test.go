@@ -109,3 +109,31 @@ func TestPinned(t *testing.T) {
 		t.Errorf("error = %v, want a *PinError", err)
 	}
 }
+
+// Where this machine's pahole is too old, or too new, there is Debian's.
+func TestPaholeReal(t *testing.T) {
+	dir := cacheDir(t)
+	path, err := fetchPahole(t.Context(), Options{Dir: dir, Progress: reporter(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := toolchain{paholePath: path}
+	if tools.pahole, err = firstLine(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	newer, err := kver.ParseRange("1.26..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tools.meets(Needs{Pahole: newer}, kver.Version{}); err != nil {
+		t.Error(err)
+	}
+	// It reads the debug information of a real compiler.
+	source := filepath.Join(t.TempDir(), "a.c")
+	write(t, source, "struct task_struct { long pid; } init_task;\n")
+	sh(t, filepath.Dir(source), "gcc", "-g", "-c", "a.c")
+	sh(t, filepath.Dir(source), path, "-J", "a.o")
+	if raw, err := sectionOf(filepath.Join(filepath.Dir(source), "a.o"), ".BTF"); err != nil || checkBTF(raw) != nil {
+		t.Errorf("it made no BTF: %v, %v", err, checkBTF(raw))
+	}
+}

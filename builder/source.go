@@ -63,10 +63,7 @@ func (e *PinError) Hint() string {
 }
 
 func (d Debian) open(ctx context.Context, o Options) (*tree, error) {
-	apt := &distro.Apt{Dir: o.Dir, Progress: func(p distro.Progress) {
-		o.Progress(Progress{Phase: "fetch " + p.What, Done: p.Done, Total: p.Total, Unit: "bytes"})
-	}}
-	pkg, err := apt.Fetch(ctx, distro.Query{
+	pkg, err := o.apt().Fetch(ctx, distro.Query{
 		Distribution: "debian",
 		Package:      "linux-source-" + d.Series.Series().String(),
 		Version:      d.Series,
@@ -85,6 +82,13 @@ func (d Debian) open(ctx context.Context, o Options) (*tree, error) {
 			return extractDebian(ctx, pkg.Path, pkg.Name, dir)
 		},
 	})
+}
+
+// apt fetches Debian's packages into the cache.
+func (o Options) apt() *distro.Apt {
+	return &distro.Apt{Dir: o.Dir, Progress: func(p distro.Progress) {
+		o.Progress(Progress{Phase: "fetch " + p.What, Done: p.Done, Total: p.Total, Unit: "bytes"})
+	}}
 }
 
 // extractDebian takes the tarball out of the package, and the source out of

@@ -43,7 +43,7 @@ func requiredTools(goarch string) []tool {
 	}
 	tools := []tool{
 		{"make", "make"}, {"gcc", "gcc"}, {prefix + "gcc", gcc}, {prefix + "ld", binutils}, {prefix + "strip", binutils},
-		{"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"}, {"perl", "perl"}, {"python3", "python3"}, {"pahole", "pahole"}, {"ccache", "ccache"},
+		{"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"}, {"perl", "perl"}, {"python3", "python3"}, {pahole, "pahole"}, {"ccache", "ccache"},
 		{"tar", "tar"}, {"xz", "xz-utils"}, {"depmod", "kmod"},
 		{"gelf.h", "libelf-dev"}, // objtool and resolve_btfids link with libelf
 		{"openssl/evp.h", "libssl-dev"},
@@ -67,6 +67,7 @@ func crossPrefix(goarch string) string {
 type toolchain struct {
 	prefix                   string // of the compiler's name
 	compiler, linker, pahole string // first lines of --version
+	paholePath               string // what is run as pahole
 }
 
 // findTools checks that nothing is missing before anything is begun. The
@@ -86,12 +87,14 @@ func findTools(ctx context.Context, goarch string) (toolchain, error) {
 		return toolchain{}, missing
 	}
 	tc := toolchain{prefix: crossPrefix(goarch)}
-	for name, version := range map[string]*string{tc.prefix + "gcc": &tc.compiler, tc.prefix + "ld": &tc.linker, "pahole": &tc.pahole} {
-		out, err := output(exec.CommandContext(ctx, name, "--version"))
-		if err != nil {
-			return tc, fmt.Errorf("find version of %s: %w", name, err)
+	var err error
+	if tc.paholePath, err = exec.LookPath(pahole); err != nil {
+		return tc, fmt.Errorf("find pahole: %w", err)
+	}
+	for name, version := range map[string]*string{tc.prefix + "gcc": &tc.compiler, tc.prefix + "ld": &tc.linker, pahole: &tc.pahole} {
+		if *version, err = firstLine(ctx, name); err != nil {
+			return tc, err
 		}
-		*version, _, _ = strings.Cut(out, "\n")
 	}
 	return tc, nil
 }

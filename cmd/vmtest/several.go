@@ -37,8 +37,10 @@ func (a *app) buildSeveral(ctx context.Context, wanted []wantedKernel, build fun
 		}
 		outcomes = append(outcomes, outcome{w, k, time.Since(start)})
 	}
-	if err := writeOutcomes(a.stdout, outcomes); err != nil {
-		return err
+	if len(outcomes) > 0 {
+		if err := writeOutcomes(a.stdout, outcomes); err != nil {
+			return err
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
