@@ -132,6 +132,9 @@ func (i *Image) ReadFile(ctx context.Context, m *artifact.Manifest, part artifac
 	if !ok {
 		return nil, fmt.Errorf("read %s of %s: there is none", part, m.Digest())
 	}
+	if err := i.verify(ctx, m); err != nil {
+		return nil, err
+	}
 	dir, unlock, err := i.store.lockImage(m.Descriptor.Digest)
 	if err != nil {
 		return nil, err
@@ -147,6 +150,9 @@ func (i *Image) ReadFile(ctx context.Context, m *artifact.Manifest, part artifac
 // Extract unpacks all that belongs to the kernel into a directory that exists,
 // with the paths that it has in the image.
 func (i *Image) Extract(ctx context.Context, m *artifact.Manifest, dir string) error {
+	if err := i.verify(ctx, m); err != nil {
+		return err
+	}
 	var how artifact.Extraction
 	if !m.IsTyped() {
 		how = artifact.Extraction{Keep: ofKernel, Links: true}
@@ -161,6 +167,14 @@ func (i *Image) Extract(ctx context.Context, m *artifact.Manifest, dir string) e
 		}
 	}
 	return nil
+}
+
+func (i *Image) verify(ctx context.Context, m *artifact.Manifest) error {
+	digests := []v1.Hash{m.Descriptor.Digest}
+	if h, err := v1.NewHash(i.Digest); err == nil {
+		digests = append(digests, h)
+	}
+	return i.store.verify(ctx, i.from, digests...)
 }
 
 func (i *Image) image(m *artifact.Manifest) *image {

@@ -110,6 +110,9 @@ func (s *Store) lookUpImage(ctx context.Context, ref kernelref.Registry, pin *lo
 		return err
 	}
 	img, err := s.choose(ctx, r, []v1.Descriptor{d})
+	if err == nil {
+		err = s.verify(ctx, r, img.digest, d.Digest)
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,10 +24,24 @@ func (s *Store) fromRegistry(ctx context.Context, ref kernelref.Registry) (*kern
 		return nil, err
 	}
 	img, err := s.choose(ctx, r, found)
+	if err == nil {
+		err = s.verify(ctx, r, img.digest, found[0].Digest)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return s.unpack(ctx, img)
+}
+
+// verify finds out whether an image may be used, if it is a registry's: by its
+// manifest's digest and that of the index which it was found through, which may
+// be the same.
+func (s *Store) verify(ctx context.Context, from origin, digests ...v1.Hash) error {
+	r, ok := from.(*registry.Repository)
+	if !ok || s.Verify == nil {
+		return nil
+	}
+	return s.Verify(ctx, r, slices.Compact(digests)...)
 }
 
 func (s *Store) findInRegistry(ctx context.Context, ref kernelref.Registry) (origin, []v1.Descriptor, error) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/distro"
@@ -46,6 +47,10 @@ type Store struct {
 	Mirrors *registry.Mirrors
 	// Transport reaches registries, by default as Go does.
 	Transport http.RoundTripper
+	// Verify, when set, decides whether an image in a registry may be used,
+	// before anything of it but manifests and configurations is fetched. Of the
+	// digests one is its manifest's; another may be that of an index.
+	Verify func(ctx context.Context, r *registry.Repository, digests ...v1.Hash) error
 	// Progress, when set, is called during downloads, from one goroutine at
 	// a time for each call of Resolve.
 	Progress func(Progress)
