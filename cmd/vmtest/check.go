@@ -21,6 +21,7 @@ func (a *app) checkKernel(ctx context.Context, args []string) error {
 	var m machineFlags
 	fs := a.flagSet("kernel")
 	m.registerMachine(fs)
+	m.verify.register(fs)
 	asJSON := fs.Bool("json", false, "check: print the table as an artifact holds it")
 	report := fs.Bool("report", false, "check: what is missing is no failure")
 	if err := parseFlags(fs, args); err != nil {
@@ -77,7 +78,7 @@ func (a *app) checkRef(ctx context.Context, m *machineFlags, ref kernelref.Ref) 
 		return nil, err
 	}
 	cache := m.settings.CacheDir
-	kernels, err := a.store(cache, m.arch)
+	kernels, err := a.store(cache, m.arch, m.verify)
 	if err != nil {
 		return nil, err
 	}

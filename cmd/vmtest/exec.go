@@ -95,7 +95,7 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	kernels, err := a.store(e.cache, e.arch)
+	kernels, err := a.store(e.cache, e.arch, e.verify)
 	if err != nil {
 		return 0, err
 	}

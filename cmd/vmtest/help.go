@@ -105,6 +105,8 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	DOCKER_CONFIG           the directory of docker's config.json, with credentials
 	REGISTRY_AUTH_FILE      podman's file with credentials, if docker has none
 	GITHUB_TOKEN            the password for ghcr.io, if neither has one
+	VMTEST_KEY_PASSPHRASE   the passphrase of keys for vmtest kernel sign; as cosign
+	                        has it, COSIGN_PASSWORD
 	VMTEST_DEBIAN_MIRROR    the mirror for debian: kernels, instead of apt's own
 	VMTEST_UBUNTU_MIRROR    the same for ubuntu:
 	VMTEST_KERNEL_MIRROR    the mirror for sources of kernel.org: the URL before
@@ -115,6 +117,8 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	SOURCE_DATE_EPOCH       the time that an artifact says it was created at, in seconds
 	                        since 1970 (default: it says none)
 	XDG_CACHE_HOME          the parent of the cache directory (default: ~/.cache)
+	XDG_CONFIG_HOME         the parent of bpf-vmtest/policy.yaml, which says who must
+	                        have signed which kernels (default: ~/.config)
 `,
 }
 
@@ -147,6 +151,10 @@ vmtest kernel prune [-n] [-to SIZE] [-older TIME]
                                         remove from the cache what was used longest ago
 vmtest kernel push [flags] oci:DIR:TAG… HOST/REPOSITORY
                                         put kernels into a registry
+vmtest kernel sign [-key FILE] HOST/REPOSITORY@DIGEST
+                                        attach an SBOM, a provenance and a signature
+vmtest kernel verify [flags] REF        say who has signed a kernel in a registry
+vmtest kernel keygen [-o NAME]          make a pair of keys to sign with
 vmtest kernel update [flags]            make the catalogue follow kernel.org`,
 	"kernel lock": `vmtest kernel lock [-update] [REF…]
 
@@ -184,6 +192,37 @@ it without vmtest:
 
 	qemu-system-x86_64 -m 1G -nographic -kernel DIR/boot/vmlinuz \
 		-initrd DIR/boot/initramfs -append console=ttyS0`,
+	"kernel pull": `vmtest kernel pull [-arch ARCH] [-verify MODE] REF…
+
+Brings kernels into the cache, for a machine that will have no network, and prints
+what each reference stands for: release, architecture and digest.`,
+	"kernel sign": `vmtest kernel sign [-key FILE] HOST/REPOSITORY@DIGEST
+
+Attaches to a kernel in a registry what is to be known of it: a bill of materials
+(CycloneDX), how it was built (SLSA provenance), and that the signer stands for it.
+Each is signed and stored as cosign and GitHub store attestations. Of an image for
+several architectures each kernel is signed, and the whole. What the same signer has
+attached before is not attached again.
+
+The key is one of vmtest kernel keygen or of cosign; VMTEST_KEY_PASSPHRASE has its
+passphrase, or it is asked for. Without a key it must run in a GitHub workflow with
+"permissions: id-token: write", as which it signs then. What is pushed with -no-tag
+can be signed before the tags move. More in docs/supply-chain.md.`,
+	"kernel verify": `vmtest kernel verify [-key FILE | -identity WORKFLOW | -policy FILE] [flags] REF
+
+Checks everything that is attached to a kernel in a registry and prints for each
+signature, provenance and SBOM who signed it, or why it does not hold. It fails
+unless those who have to have signed it, by the flags or else by the policy. With
+-show, what is said of the kernel is printed instead, for a scanner to read:
+
+	vmtest kernel verify -show sbom ghcr.io/org/kernels:6.12 | grype
+
+More in docs/supply-chain.md.`,
+	"kernel keygen": `vmtest kernel keygen [-o NAME]
+
+Makes a pair of keys: NAME.key signs and NAME.pub is for those who verify. Cosign
+reads both. The passphrase is in VMTEST_KEY_PASSPHRASE, where an empty one leaves the
+key as it is, or is asked for.`,
 	"kernel push": `vmtest kernel push [flags] oci:DIR:TAG… HOST/REPOSITORY
 
 Puts kernels of one version, for one or more architectures, into a registry: first

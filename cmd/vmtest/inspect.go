@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/attest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelinfo"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/store"
@@ -23,7 +24,7 @@ func (a *app) inspectKernel(ctx context.Context, args []string) error {
 	if fs.NArg() != 1 {
 		return usagef("vmtest kernel inspect 6.12", "kernel inspect: want one kernel")
 	}
-	refs, kernels, err := a.kernelsNamed("", fs.Args())
+	refs, kernels, err := a.kernelsNamed("", looking, fs.Args())
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (a *app) diffKernels(ctx context.Context, args []string) error {
 	if fs.NArg() != 2 {
 		return usagef("vmtest kernel diff 6.1 6.12", "kernel diff: want two kernels")
 	}
-	refs, kernels, err := a.kernelsNamed(arch, fs.Args())
+	refs, kernels, err := a.kernelsNamed(arch, looking, fs.Args())
 	if err != nil {
 		return err
 	}
@@ -76,9 +77,13 @@ func (a *app) diffKernels(ctx context.Context, args []string) error {
 	return nil
 }
 
+// looking is for commands that use nothing of a kernel: who has not signed what
+// is to be seen, too.
+var looking = verifyMode{attest.Off}
+
 // kernelsNamed parses references, and is the way to what they name now, whatever
 // the module's lock file says.
-func (a *app) kernelsNamed(arch archFlag, args []string) ([]kernelref.Ref, *store.Store, error) {
+func (a *app) kernelsNamed(arch archFlag, verify verifyMode, args []string) ([]kernelref.Ref, *store.Store, error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return nil, nil, err
@@ -92,7 +97,7 @@ func (a *app) kernelsNamed(arch archFlag, args []string) ([]kernelref.Ref, *stor
 		}
 		refs = append(refs, ref)
 	}
-	kernels, err := a.store(cache, arch)
+	kernels, err := a.store(cache, arch, verify)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -120,8 +125,10 @@ func show(w io.Writer, report interface {
 // vmtest.
 func (a *app) extractKernel(ctx context.Context, args []string) error {
 	var arch archFlag
+	var verify verifyMode
 	fs := a.flagSet("kernel extract")
 	arch.register(fs)
+	verify.register(fs)
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
@@ -135,7 +142,7 @@ func (a *app) extractKernel(ctx context.Context, args []string) error {
 	if there, err := os.ReadDir(dir); err == nil && len(there) > 0 || err != nil && !os.IsNotExist(err) {
 		return usagef("name a directory that does not exist, or an empty one", "kernel extract: %s is there and not empty", dir)
 	}
-	refs, kernels, err := a.kernelsNamed(arch, fs.Args()[:1])
+	refs, kernels, err := a.kernelsNamed(arch, verify, fs.Args()[:1])
 	if err != nil {
 		return err
 	}

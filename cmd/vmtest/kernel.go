@@ -21,6 +21,9 @@ func kernelCommands() []command {
 		{"lock", "enter what references stand for into the lock file", (*app).lockKernels},
 		{"prune", "remove from the cache what was used longest ago", (*app).pruneCache},
 		{"push", "put kernels into a registry", (*app).pushKernel},
+		{"sign", "attach an SBOM, a provenance and a signature to a kernel in a registry", (*app).signKernel},
+		{"verify", "say who has signed a kernel in a registry", (*app).verifyKernel},
+		{"keygen", "make a pair of keys to sign with", (*app).generateKey},
 		{"update", "make the catalogue follow kernel.org's releases", (*app).updateCatalogue},
 	}
 }
@@ -47,8 +50,10 @@ func (a *app) kernel(ctx context.Context, args []string) error {
 // network.
 func (a *app) pullKernels(ctx context.Context, args []string) error {
 	var arch archFlag
-	fs := a.flagSet("kernel")
+	var verify verifyMode
+	fs := a.flagSet("kernel pull")
 	arch.register(fs)
+	verify.register(fs)
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
@@ -60,7 +65,7 @@ func (a *app) pullKernels(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	kernels, err := a.store(cache, arch)
+	kernels, err := a.store(cache, arch, verify)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 // lockFlags are those of vmtest kernel lock.
 type lockFlags struct {
 	arch   archFlag
+	verify verifyMode
 	update bool
 }
 
@@ -21,6 +22,7 @@ func (a *app) lockKernels(ctx context.Context, args []string) error {
 	var l lockFlags
 	fs := a.flagSet("kernel lock")
 	l.arch.register(fs)
+	l.verify.register(fs)
 	fs.BoolVar(&l.update, "update", false, "find out anew what is in the file: all of it, or these references")
 	if err := parseFlags(fs, args); err != nil {
 		return err
@@ -34,7 +36,7 @@ func (a *app) lockKernels(ctx context.Context, args []string) error {
 		return err
 	}
 	for _, w := range wanted {
-		if err := a.lockKernel(ctx, lock, w, l.update); err != nil {
+		if err := a.lockKernel(ctx, lock, w, l); err != nil {
 			return err
 		}
 	}
@@ -77,14 +79,14 @@ func (l lockFlags) wanted(lock *lockfile.File, named []string) ([]wantedPin, err
 }
 
 // lockKernel enters one reference, unless it is there and shall stay.
-func (a *app) lockKernel(ctx context.Context, lock *lockfile.File, w wantedPin, update bool) error {
+func (a *app) lockKernel(ctx context.Context, lock *lockfile.File, w wantedPin, l lockFlags) error {
 	pin, there := lock.Find(w.ref, string(w.arch))
-	if !there || update {
+	if !there || l.update {
 		cache, err := cacheDir()
 		if err != nil {
 			return err
 		}
-		kernels, err := a.store(cache, w.arch)
+		kernels, err := a.store(cache, w.arch, l.verify)
 		if err != nil {
 			return err
 		}

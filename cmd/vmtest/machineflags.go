@@ -25,6 +25,7 @@ type machineFlags struct {
 	arch     archFlag
 	settings boot.Settings
 	locked   bool
+	verify   verifyMode
 	hermetic bool
 	mounts   stringList
 	env      stringList
@@ -38,6 +39,7 @@ func (m *machineFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&m.kernel, "kernel", kernelsByDefault(), "`reference` of the kernel, see \"vmtest help kernels\"; several for vmtest test, separated by commas")
 	m.registerMachine(fs)
 	fs.BoolVar(&m.locked, "locked", false, "fail where the lock file does not say which kernel a reference means")
+	m.verify.register(fs)
 	fs.BoolVar(&m.hermetic, "hermetic", false, "leave out the host's /usr and libraries, and with them /bin/sh")
 	fs.Var(&m.mounts, "mount", "show the directory `HOST[:GUEST]` in the guest; may be repeated")
 	fs.Var(&m.env, "env", "set a variable, `NAME=VALUE`, or pass on NAME; may be repeated")

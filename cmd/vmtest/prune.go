@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/attest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 )
 
@@ -38,7 +39,7 @@ func (a *app) pruneCache(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	kernels, err := a.store(dir, "")
+	kernels, err := a.store(dir, "", verifyMode{attest.Off})
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // store is the way to kernels of an architecture, as the module's lock file has
-// them, telling about downloads.
-func (a *app) store(cache string, arch archFlag) (*store.Store, error) {
+// them, telling about downloads. Images must be signed as the mode says.
+func (a *app) store(cache string, arch archFlag, mode verifyMode) (*store.Store, error) {
 	limit, err := cacheLimit()
 	if err != nil {
 		return nil, err
@@ -24,9 +24,13 @@ func (a *app) store(cache string, arch archFlag) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	verifier, err := a.verifier(mode.Mode, cache)
+	if err != nil {
+		return nil, err
+	}
 	downloads := transfers{app: a, verb: "fetch"}
 	return &store.Store{
-		Dir: cache, Limit: limit, Arch: string(arch), Lock: lock,
+		Dir: cache, Limit: limit, Arch: string(arch), Lock: lock, Verify: verifier.Verify,
 		Progress: func(p store.Progress) { downloads.progress(p.What, p.Done, p.Total) },
 		Warn:     func(msg string) { a.progress("warning: " + msg) }, Notice: a.progress,
 	}, nil

@@ -225,7 +225,7 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		return err
 	}
 	defer func() { err = errors.Join(err, rec.Close()) }()
-	kernels, err := a.store(cache, t.arch)
+	kernels, err := a.store(cache, t.arch, t.verify)
 	if err != nil {
 		return err
 	}

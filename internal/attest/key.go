@@ -11,9 +11,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
@@ -116,14 +118,21 @@ func ReadPrivateKey(file string, passphrase func() ([]byte, error)) (*PrivateKey
 	return &PrivateKey{ec, public}, err
 }
 
-// A KeyError is a file that holds no usable key.
+// A KeyError is a file that holds no usable key, or must not be written.
 type KeyError struct {
 	File  string
 	Cause error
 	hint  string
 }
 
-func (e *KeyError) Error() string { return fmt.Sprintf("read key %q: %v", e.File, e.Cause) }
+func (e *KeyError) Error() string {
+	verb := "read"
+	if errors.Is(e.Cause, fs.ErrExist) {
+		verb = "write"
+	}
+	return fmt.Sprintf("%s key %q: %v", verb, e.File, e.Cause)
+}
+
 func (e *KeyError) Unwrap() error { return e.Cause }
 
 // Hint says what to use instead.
@@ -159,4 +168,25 @@ func (k keypair) SignData(_ context.Context, data []byte) (signature, digest []b
 	sum := sha256.Sum256(data)
 	signature, err = k.key.Sign(rand.Reader, sum[:], crypto.SHA256)
 	return signature, sum[:], err
+}
+
+// WriteKeys makes a pair of keys and writes them to NAME.key, which only its
+// owner may read, and NAME.pub. Files that exist are left as they are.
+func WriteKeys(name string, passphrase []byte) (PublicKey, error) {
+	private, public, err := GenerateKey(passphrase)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	for _, file := range []string{name + ".key", name + ".pub"} {
+		if _, err := os.Lstat(file); err == nil {
+			return PublicKey{}, &KeyError{file, fs.ErrExist, "choose another name: -o NAME"}
+		}
+	}
+	if err := renameio.WriteFile(name+".pub", public, 0o644); err != nil {
+		return PublicKey{}, err
+	}
+	if err := renameio.WriteFile(name+".key", private, 0o600); err != nil {
+		return PublicKey{}, errors.Join(err, os.Remove(name+".pub"))
+	}
+	return ParsePublicKey(public)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +76,7 @@ func TestKeylessRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		f := check(t.Context(), a, image, w.trust(), w.Roots)
+		f := check(t.Context(), a, image, w.trust(), w.roots)
 		var fault *Fault
 		switch {
 		case c.kind == "" && (f.Err != nil || f.Signer != workflow+" ("+GitHubActions+")"):
@@ -147,27 +146,27 @@ func TestWorkflowErrors(t *testing.T) {
 		change func(*Workflow, map[string]string)
 		want   string
 	}{
-		"not in a workflow": {func(_ *Workflow, e map[string]string) { delete(e, "ACTIONS_ID_TOKEN_REQUEST_URL") }, "not a job of GitHub's"},
-		"not allowed":       {func(_ *Workflow, e map[string]string) { e["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "x" }, "get GitHub's token: 401"},
-		"no token":          {func(_ *Workflow, e map[string]string) { e["ACTIONS_ID_TOKEN_REQUEST_URL"] = refusing.URL }, "get GitHub's token: 404"},
-		"no root":           {func(w *Workflow, _ map[string]string) { w.TrustedRoot = "/missing" }, `read trusted root "/missing"`},
-		"no services":       {func(w *Workflow, _ map[string]string) { w.SigningConfig = "/missing" }, `read signing configuration "/missing"`},
-		"another's root":    {func(w *Workflow, _ map[string]string) { w.TrustedRoot = newSigstore(t).trustedRoot }, "verify"},
+		"not allowed":    {func(_ *Workflow, e map[string]string) { e["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "x" }, "get GitHub's token: 401"},
+		"no token":       {func(_ *Workflow, e map[string]string) { e["ACTIONS_ID_TOKEN_REQUEST_URL"] = refusing.URL }, "get GitHub's token: 404"},
+		"no root":        {func(w *Workflow, _ map[string]string) { w.TrustedRoot = "/missing" }, `read trusted root "/missing"`},
+		"no services":    {func(w *Workflow, _ map[string]string) { w.SigningConfig = "/missing" }, `read signing configuration "/missing"`},
+		"another's root": {func(w *Workflow, _ map[string]string) { w.TrustedRoot = newSigstore(t).trustedRoot }, "verify"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := s.workflow()
 			environment := map[string]string{}
 			for _, name := range []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"} {
-				environment[name] = w.Getenv(name)
+				environment[name] = w.getenv(name)
 			}
-			w.Getenv = func(name string) string { return environment[name] }
+			w.getenv = func(name string) string { return environment[name] }
 			c.change(w, environment)
 			if _, err := w.sign(t.Context(), []byte(`{}`)); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})
 	}
-	if _, err := os.Stat("sigstore"); err == nil {
-		t.Error("something was fetched into the working directory")
+	w, err := FindWorkflow(func(string) string { return "" }, &Roots{}, Sigstore{})
+	if err == nil || !strings.Contains(err.Error(), "ACTIONS_ID_TOKEN_REQUEST_URL is not set") || !strings.Contains(hint(err), "id-token: write") {
+		t.Errorf("not in a workflow: %v, %v", w, err)
 	}
 }

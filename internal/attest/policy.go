@@ -25,15 +25,7 @@ type rule struct {
 	repositories []*regexp.Regexp
 	// trust is who has to have signed, or nil if anything is accepted.
 	trust Trust
-	where string // the place in the file, or empty for a rule of ours
-}
-
-// String is the rule as an error shows it.
-func (r rule) String() string {
-	if r.where == "" {
-		return "vmtest's own policy"
-	}
-	return "the rule at " + r.where
+	where string // who says so, for errors
 }
 
 // ours is the repository that this project publishes in, and who does that.
@@ -47,12 +39,12 @@ var publisher = Keyless{
 // DefaultPolicy wants this project's kernels to be signed by its workflow, and
 // accepts everything else.
 func DefaultPolicy() *Policy {
-	return &Policy{[]rule{{repositories: []*regexp.Regexp{repositoryPattern(ours)}, trust: publisher}}}
+	return &Policy{[]rule{{[]*regexp.Regexp{repositoryPattern(ours)}, publisher, "vmtest's own policy"}}}
 }
 
 // TrustPolicy wants everything to be signed by one.
 func TrustPolicy(t Trust) *Policy {
-	return &Policy{[]rule{{repositories: []*regexp.Regexp{repositoryPattern("**")}, trust: t}}}
+	return &Policy{[]rule{{[]*regexp.Regexp{repositoryPattern("**")}, t, "the command line"}}}
 }
 
 // PolicyFile is where a user's policy is, in the directory for configuration.
@@ -142,7 +134,7 @@ func (r *policyReader) rule(n *yaml.Node) {
 	}
 	before := len(r.Errs)
 	value := r.Fields(n, ruleShape)
-	rule := rule{where: r.Pos(n).String()}
+	rule := rule{where: "the rule at " + r.Pos(n).String()}
 	rule.repositories = configfile.All(&r.YAML, value["repository"], parseRepository)
 	if value["repository"] == nil {
 		r.Fail(n, configfile.Problemf(shapeRemedy, "rule without a repository"))

@@ -1,9 +1,12 @@
 package attest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,6 +23,9 @@ type Roots struct {
 	// Dir keeps the public sigstore's root, which is fetched by TUF, once a
 	// day at most.
 	Dir string
+	// File, when set, is a trusted root that takes the place of the public
+	// sigstore's.
+	File string
 	// Warn, when set, is called with what the user should know although
 	// the work goes on.
 	Warn func(message string)
@@ -35,6 +41,7 @@ type Roots struct {
 func (r *Roots) load(ctx context.Context, file string) (root.TrustedMaterial, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	file = cmp.Or(file, r.File)
 	if m := r.loaded[file]; m != nil {
 		return m, nil
 	}
@@ -81,7 +88,7 @@ func (r *Roots) fetch(ctx context.Context) (*root.TrustedRoot, error) {
 	}
 	m, cachedErr := root.FetchTrustedRootWithOptions(r.tuf(ctx).WithForceCache())
 	if cachedErr != nil {
-		return nil, faultf(NoRoot, hint, "fetch sigstore's trusted root").because(err)
+		return nil, faultf(NoRoot, hint, "fetch sigstore's trusted root").because(request(err))
 	}
 	if r.Warn != nil {
 		r.Warn(fmt.Sprintf("sigstore's trusted root cannot be fetched, the last one has not expired and is used: %v", err))
@@ -106,6 +113,16 @@ func (r requests) Do(req *http.Request) (*http.Response, error) {
 	return (&http.Client{Timeout: 30 * time.Second}).Do(req.WithContext(r.ctx))
 }
 
+// request is the error of the request that failed, without the library's
+// surroundings, if it was one.
+func request(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed
+	}
+	return err
+}
+
 // signingConfig reads where a sigstore's services are from a file, or fetches
 // that of the public one.
 func (r *Roots) signingConfig(ctx context.Context, file string) (*root.SigningConfig, error) {
@@ -118,7 +135,7 @@ func (r *Roots) signingConfig(ctx context.Context, file string) (*root.SigningCo
 	}
 	config, err := root.FetchSigningConfigWithOptions(r.tuf(ctx).WithCacheValidity(1))
 	if err != nil {
-		return nil, fmt.Errorf("fetch sigstore's signing configuration: %w", err)
+		return nil, fmt.Errorf("fetch sigstore's signing configuration: %w", request(err))
 	}
 	return config, nil
 }

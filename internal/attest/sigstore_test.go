@@ -114,10 +114,11 @@ func (s *virtualSigstore) workflow() *Workflow {
 		"ACTIONS_ID_TOKEN_REQUEST_URL": s.url + "/token?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request",
 		"GITHUB_SERVER_URL": "https://github.com", "GITHUB_WORKFLOW_REF": strings.TrimPrefix(s.identity, "https://github.com/"),
 	}
-	return &Workflow{
-		Getenv: func(name string) string { return environment[name] }, Roots: &Roots{},
-		TrustedRoot: s.trustedRoot, SigningConfig: s.config,
+	w, err := FindWorkflow(func(name string) string { return environment[name] }, &Roots{}, Sigstore{s.trustedRoot, s.config})
+	if err != nil {
+		panic(err) // all of it is there
 	}
+	return w
 }
 
 func (s *virtualSigstore) jwt() string {
@@ -258,7 +259,7 @@ var _ Signer = (*Workflow)(nil)
 func (s *virtualSigstore) sign(t *testing.T, k published) {
 	t.Helper()
 	w := s.workflow()
-	if err := k.sign(t, Signing{Signer: w, Roots: w.Roots}, k.index); err != nil {
+	if err := k.sign(t, Signing{Signer: w, Roots: w.roots}, k.index); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -56,13 +57,9 @@ func (v *Verifier) Verify(ctx context.Context, from *registry.Repository, digest
 		return nil
 	}
 	repository := from.Name.Name()
-	rule := v.Policy.rule(repository)
-	if rule.trust == nil {
-		if v.Mode != Require {
-			return nil
-		}
-		return &RefusedError{imageName(repository, digests[0]), []*Fault{faultf(NoRule,
-			"say so in the policy:\n"+example(repository), "no rule says who has to sign it")}}
+	rule, err := v.rule(repository, digests[0])
+	if err != nil || rule.trust == nil {
+		return err
 	}
 	for _, d := range digests {
 		if _, err := os.Stat(v.memory(d, rule.trust)); err == nil {
@@ -80,12 +77,34 @@ func (v *Verifier) Verify(ctx context.Context, from *registry.Repository, digest
 		}
 		faults = append(faults, found...)
 	}
-	if faults == nil {
-		faults = []*Fault{faultf(Unsigned,
-			"if you trust it all the same, use -verify off, or say so in the policy:\n  - repository: "+repository+"\n    accept: true",
-			"it is unsigned, but %s wants it to be signed by %s", rule, rule.trust)}
+	return rule.refuse(repository, digests[0], faults)
+}
+
+// rule is the policy's, which has to say who signs if that is required.
+func (v *Verifier) rule(repository string, image v1.Hash) (rule, error) {
+	r := v.Policy.rule(repository)
+	if r.trust == nil && v.Mode == Require {
+		hint := "say so in the policy:\n  - repository: " + repository + "\n    key: FILE.pub"
+		return r, &RefusedError{imageName(repository, image), []*Fault{faultf(NoRule, hint, "no rule says who has to sign it")}}
 	}
-	return &RefusedError{imageName(repository, digests[0]), faults}
+	return r, nil
+}
+
+// refuse is the error about an image in which there are these faults, or none
+// because nobody has signed it.
+func (r rule) refuse(repository string, image v1.Hash, faults []*Fault) error {
+	if len(faults) == 0 {
+		hint := "if you trust it all the same, use -verify off, or say so in the policy:\n  - repository: " + repository + "\n    accept: true"
+		faults = []*Fault{faultf(Unsigned, hint, "it is unsigned, but %s wants it to be signed by %s", r.where, r.trust)}
+	}
+	// One publisher's signatures all have the same fault.
+	var different []*Fault
+	for _, f := range faults {
+		if !slices.ContainsFunc(different, func(have *Fault) bool { return have.Error() == f.Error() }) {
+			different = append(different, f)
+		}
+	}
+	return &RefusedError{imageName(repository, image), different}
 }
 
 // verify looks for one signature that holds.

@@ -18,13 +18,26 @@ import (
 // without a key to keep: Fulcio gives a certificate for a few minutes to who
 // shows GitHub's token, and what it signed is entered into Rekor's log.
 type Workflow struct {
-	// Getenv reads the environment.
-	Getenv func(string) string
-	// Roots has the root that what was signed is checked against at once.
-	Roots *Roots
-	// TrustedRoot and SigningConfig are files that describe a sigstore other
-	// than the public one: what to trust, and where its services are.
-	TrustedRoot, SigningConfig string
+	getenv func(string) string
+	roots  *Roots
+	Sigstore
+}
+
+// A Sigstore is one other than the public one, by files that describe it.
+type Sigstore struct {
+	TrustedRoot   string // what to trust
+	SigningConfig string // where its services are
+}
+
+// FindWorkflow finds out from the environment which workflow this is. What is
+// signed is checked at once, against one of the roots.
+func FindWorkflow(getenv func(string) string, roots *Roots, at Sigstore) (*Workflow, error) {
+	for _, variable := range []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_WORKFLOW_REF"} {
+		if getenv(variable) == "" {
+			return nil, &noIdentityError{variable}
+		}
+	}
+	return &Workflow{getenv, roots, at}, nil
 }
 
 // audience is who GitHub's token is for.
@@ -34,16 +47,16 @@ const audience = "sigstore"
 const patience = 2 * time.Minute
 
 func (w *Workflow) trust() Trust {
-	identity := w.Getenv("GITHUB_SERVER_URL") + "/" + w.Getenv("GITHUB_WORKFLOW_REF")
+	identity := w.getenv("GITHUB_SERVER_URL") + "/" + w.getenv("GITHUB_WORKFLOW_REF")
 	return Keyless{Issuer: GitHubActions, Identity: identity, TrustedRoot: w.TrustedRoot}
 }
 
 func (w *Workflow) sign(ctx context.Context, statement []byte) ([]byte, error) {
-	material, err := w.Roots.load(ctx, w.TrustedRoot)
+	material, err := w.roots.load(ctx, w.TrustedRoot)
 	if err != nil {
 		return nil, err
 	}
-	config, err := w.Roots.signingConfig(ctx, w.SigningConfig)
+	config, err := w.roots.signingConfig(ctx, w.SigningConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +109,7 @@ func services(config *root.SigningConfig) (o sign.BundleOptions, err error) {
 // token asks GitHub for a token that says which workflow this is:
 // https://docs.github.com/actions/reference/openid-connect-reference.
 func (w *Workflow) token(ctx context.Context) (string, error) {
-	at, secret := w.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), w.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-	if at == "" || secret == "" {
-		return "", &noIdentityError{}
-	}
-	u, err := url.Parse(at)
+	u, err := url.Parse(w.getenv("ACTIONS_ID_TOKEN_REQUEST_URL"))
 	if err != nil {
 		return "", fmt.Errorf("get GitHub's token: parse ACTIONS_ID_TOKEN_REQUEST_URL: %w", err)
 	}
@@ -113,7 +122,7 @@ func (w *Workflow) token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	req.Header.Set("Authorization", "Bearer "+secret)
+	req.Header.Set("Authorization", "Bearer "+w.getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", fmt.Errorf("get GitHub's token: %w", err)
@@ -133,10 +142,10 @@ func (w *Workflow) token(ctx context.Context) (string, error) {
 }
 
 // A noIdentityError says that there is nobody to sign as.
-type noIdentityError struct{}
+type noIdentityError struct{ variable string }
 
-func (*noIdentityError) Error() string {
-	return "sign without a key: this is not a job of GitHub's that may say which workflow it is"
+func (e *noIdentityError) Error() string {
+	return "sign without a key: this is not a job of GitHub's that may say which workflow it is: " + e.variable + " is not set"
 }
 
 // Hint names both ways.
