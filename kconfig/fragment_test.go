@@ -163,7 +163,7 @@ func TestVet(t *testing.T) {
 		{"# CONFIG_NETFILTER_XTABLES_LEGACY is not set\n",
 			"CONFIG_NETFILTER_XTABLES_LEGACY at f.config:1: this symbol has not come yet: 7.2 has it, 6.12.95 does not",
 			"like # CONFIG_NETFILTER_XTABLES_LEGACY is not set  # 7.2.."},
-		{"CONFIG_SERIAL_AMBA_PL011=y\n", "6.12 has this symbol, but not on amd64", "leave it out"},
+		{"CONFIG_ARM64_4K_PAGES=y\n", "6.12 has this symbol, but not on amd64", "leave it out"},
 		{"CONFIG_NETKTI=y\n", "no supported kernel has this symbol", "did you mean CONFIG_NETKIT?"},
 		{"CONFIG_NET_SCH_FQQ=y\n", "no supported kernel has this symbol", "did you mean CONFIG_NET_SCH_FQ or CONFIG_NET_SCH_"},
 		{"CONFIG_BPF_SYSCAL=y  # <5.4\n", "no supported kernel has this symbol", "did you mean CONFIG_BPF_SYSCALL?"},

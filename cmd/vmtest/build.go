@@ -58,7 +58,7 @@ type finishedKernel struct {
 // that is more than one kernel.
 func (a *app) buildKernel(ctx context.Context, args []string) error {
 	var b buildFlags
-	fs := a.flagSet("kernel")
+	fs := a.flagSet("kernel build")
 	b.register(fs)
 	if err := parseFlags(fs, args); err != nil {
 		return err
