@@ -167,7 +167,10 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 	}
 	o.Arch = cmp.Or(o.Arch, runtime.GOARCH)
 	o.Jobs = cmp.Or(o.Jobs, runtime.NumCPU())
-	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+	if err = os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make cache: %w", err)
+	}
+	if o.Dir, err = realPath(o.Dir); err != nil {
 		return nil, err
 	}
 	if o.Progress == nil {
@@ -213,6 +216,16 @@ func prepare(ctx context.Context, o Options) (_ *build, err error) {
 	}
 	b.key = b.describe().key()
 	return b, cache.Hold(b.resultDir())
+}
+
+// realPath is an absolute path without links, as compilers see their own
+// working directory: flags that hide it must name it so.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
 }
 
 // mergeOrder lists the fragments in the order in which they are merged, and

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/builder/patch"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
 )
@@ -73,6 +74,52 @@ func TestConfigureReal(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// What is wrong with a fragment of the user's is told apart.
+func TestFragmentsReal(t *testing.T) {
+	dir := cacheDir(t)
+	for text, want := range map[string]struct{ err, hint string }{
+		"CONFIG_BPF_SYSCAL=y": {"check fragments: CONFIG_BPF_SYSCAL at my.config:1: no supported kernel has this symbol", "did you mean CONFIG_BPF_SYSCALL?"},
+		"CONFIG_BASE_FULL=y":  {"CONFIG_BASE_FULL at my.config:1: this symbol has left the kernel: 6.1 had it, 6.12.", "like CONFIG_BASE_FULL=y  # ..6.1"},
+		"CONFIG_NETFILTER_XTABLES_LEGACY=y": {"CONFIG_NETFILTER_XTABLES_LEGACY at my.config:1: this symbol has not come yet: 7.2 has it, 6.12.",
+			"like CONFIG_NETFILTER_XTABLES_LEGACY=y  # 7.2.."},
+		"CONFIG_KASAN_OUTLINE=y":       {"CONFIG_KASAN_OUTLINE=y at my.config:1 became n: needs KASAN, which is n", "add what each symbol needs"},
+		"CONFIG_BPF_JIT=n":             {"CONFIG_BPF_JIT=n at my.config:1, but =y at bpf.config:", "CONFIG_BPF_JIT is not set  # override"},
+		"CONFIG_BPF_JIT=n  # override": {"became n: needs BPF_JIT, which is n", "add what each symbol needs"},
+	} {
+		t.Run(text, func(t *testing.T) {
+			f, err := kconfig.Parse("my.config", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Configure(t.Context(), Options{Source: linux612, Dir: dir, Fragments: []*kconfig.Fragment{f}, Progress: reporter(t)})
+			var user interface {
+				Hint() string
+				ExitCode() int
+			}
+			if !errors.As(err, &user) || !strings.Contains(err.Error(), want.err) || !strings.Contains(user.Hint(), want.hint) || user.ExitCode() != 2 {
+				t.Fatalf("Configure = %v, want %q", err, want.err)
+			}
+			t.Logf("%v\nhint: %s", err, user.Hint())
+		})
+	}
+}
+
+// The patch that keeps a kernel from going down fits.
+func TestNeverOffReal(t *testing.T) {
+	patches, err := patch.Read(t.Context(), filepath.Join("testdata", "never-off.patch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := prepare(t.Context(), Options{Source: linux612, Dir: cacheDir(t), Patches: patches})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	if len(b.staged.Applied) != 1 {
+		t.Errorf("applied %v", b.staged.Applied)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/distro"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
@@ -193,9 +194,9 @@ func (e *DirtyTreeError) Hint() string {
 func (e *DirtyTreeError) ExitCode() int { return 2 }
 
 func (d Directory) open(ctx context.Context, o Options) (*tree, error) {
-	dir, err := filepath.Abs(d.Path)
+	dir, err := realPath(d.Path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read source %q: %w", d.Path, err)
 	}
 	// What the makefile's own check looks for.
 	for _, leftover := range []string{".config", "include/config", "arch/x86/include/generated", "arch/arm64/include/generated"} {
@@ -208,9 +209,13 @@ func (d Directory) open(ctx context.Context, o Options) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read source %q: %w", d.Path, err)
 	}
-	builds := filepath.Join(o.Dir, "sources", "sha256-"+digest+".builds")
+	entry := filepath.Join(o.Dir, "sources", "sha256-"+digest)
+	builds := entry + ".builds"
 	if err := os.MkdirAll(builds, 0o755); err != nil {
 		return nil, fmt.Errorf("make source cache: %w", err)
+	}
+	if err := cache.Hold(entry); err != nil {
+		return nil, err
 	}
 	unlock, err := lockTree(ctx, o, builds)
 	if err != nil {
