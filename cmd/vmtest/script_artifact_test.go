@@ -5,6 +5,7 @@ import (
 	"flag"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -29,9 +30,10 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
 }
 
-// artifact [-arch GOARCH] [-flavour NAME] [-config FILE] [-features FILE] [-untested] DIR TAG RELEASE
+// artifact [-arch GOARCH] [-flavour NAME] [-config FILE] [-features FILE] [-untested] [-module KIB] [-zeros MIB] DIR TAG RELEASE
 // packs a kernel for the fake QEMU, as `vmtest kernel build` packs its own. The
-// features are a table; the parts that it is about are filled in.
+// features are a table; the parts that it is about are filled in. A module of
+// random bytes takes as long to fetch as one of zeros takes to unpack.
 func cmdArtifact(ts *testscript.TestScript, neg bool, args []string) {
 	flags := flag.NewFlagSet("artifact", flag.ContinueOnError)
 	arch := flags.String("arch", runtime.GOARCH, "")
@@ -39,6 +41,8 @@ func cmdArtifact(ts *testscript.TestScript, neg bool, args []string) {
 	config := flags.String("config", "", "")
 	table := flags.String("features", "", "")
 	untested := flags.Bool("untested", false, "")
+	random := flags.Int("module", 0, "")
+	zeros := flags.Int("zeros", 0, "")
 	if err := flags.Parse(args); err != nil || neg || flags.NArg() != 3 {
 		ts.Fatalf("usage: artifact [flags] dir tag release")
 	}
@@ -58,6 +62,9 @@ func cmdArtifact(ts *testscript.TestScript, neg bool, args []string) {
 		Config:  write("config", "CONFIG_BPF=y\n"),
 		Build:   artifact.Build{Flavour: *flavour, Source: "linux-source " + release, Compiler: "gcc 12", Pahole: "v1.24", Fragments: []string{"base", "bpf"}},
 	}
+	module := make([]byte, *random<<10+*zeros<<20)
+	rand.NewChaCha8([32]byte{}).Read(module[:*random<<10])
+	write("lib/modules/"+release+"/kernel/m.ko", string(module))
 	if *config != "" {
 		parts.Config = ts.MkAbs(*config)
 	}

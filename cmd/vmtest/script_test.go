@@ -39,7 +39,11 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the program as a user does, with a fake QEMU that runs the
 // guest's commands on this machine.
-func TestScript(t *testing.T) {
+func TestScript(t *testing.T) { testscript.Run(t, scriptParams(t, "testdata/script")) }
+
+// scriptParams are how a directory's scripts are run.
+func scriptParams(t *testing.T, dir string) testscript.Params {
+	t.Helper()
 	goEnv := goEnvironment(t)
 	inits := t.TempDir()
 	for _, arch := range kernel.Architectures { // once for all scripts
@@ -47,8 +51,8 @@ func TestScript(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
+	return testscript.Params{
+		Dir:                dir,
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		ContinueOnError:    true,
@@ -65,7 +69,7 @@ func TestScript(t *testing.T) {
 			"appears":  cmdAppears,
 			"signal":   cmdSignal,
 		},
-	})
+	}
 }
 
 // goEnvironment is what scripts need of this machine's Go settings.

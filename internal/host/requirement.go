@@ -51,6 +51,7 @@ var programs = append(architectures(),
 
 	program{name: "gpg", group: Dev, why: "signs the package archives of vmtest's own tests"},
 	program{name: "gpg-agent", group: Dev, why: "gpg keeps keys with it"},
+	program{name: "docker-registry", group: Dev, why: "kernels are pushed to it and pulled from it in tests"},
 )
 
 // crossCompilers are by the group they belong to where they cross.

@@ -43,8 +43,9 @@ var packages = map[supply]map[manager][]string{
 	"python3": {apt: {"python3"}, dnf: {"python3"}, pacman: {"python"}, zypper: {"python3"}, apk: {"python3"}},
 	"ccache":  same("ccache"),
 
-	"gpg":       {apt: {"gpg"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
-	"gpg-agent": {apt: {"gpg-agent"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
+	"gpg":             {apt: {"gpg"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
+	"docker-registry": {apt: {"docker-registry"}},
+	"gpg-agent":       {apt: {"gpg-agent"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
 
 	"clang":  same("clang"),
 	"llvm":   same("llvm"),

@@ -6,6 +6,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -88,7 +89,7 @@ func (c *Client) base(insecure bool, wait time.Duration) http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = wait // for ever otherwise
 	if insecure {
-		t.TLSClientConfig.InsecureSkipVerify = true
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	}
 	return t
 }

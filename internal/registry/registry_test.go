@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -284,6 +286,26 @@ func TestUnreachable(t *testing.T) {
 	client.warnings = nil
 	if _, err = client.repository(t, listener.Addr().String()).Tag(Hasty(t.Context()), "6.12"); err == nil || len(client.warnings) > 0 {
 		t.Errorf("in haste: %v, warnings %q", err, client.warnings)
+	}
+}
+
+// A certificate that nobody vouches for is an error at once, unless the
+// configuration says that it does not matter.
+func TestInsecure(t *testing.T) {
+	s := newServer(t)
+	secure := httptest.NewTLSServer(s)
+	defer secure.Close()
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	host := strings.TrimPrefix(secure.URL, "https://")
+	for _, insecure := range []bool{false, true} {
+		client := newClient(t, registryTable{Prefix: host, Location: host, Insecure: insecure})
+		_, err := client.repository(t, host).Tag(t.Context(), "6.12")
+		if (err == nil) != insecure {
+			t.Errorf("insecure %v: %v", insecure, err)
+		}
+		if len(client.warnings) > 0 {
+			t.Errorf("insecure %v: warnings %q", insecure, client.warnings)
+		}
 	}
 }
 
