@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -136,11 +137,16 @@ func mount(m wire.Mount) error {
 	return nil
 }
 
+// symlink leaves what is there already: it came with a share of the user's.
 func symlink(s wire.Symlink) error {
 	if err := os.MkdirAll(filepath.Dir(s.Path), 0o755); err != nil {
 		return err
 	}
-	return os.Symlink(s.Target, s.Path)
+	err := os.Symlink(s.Target, s.Path)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 func write(w wire.Write) error {
