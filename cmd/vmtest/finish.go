@@ -34,7 +34,7 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	}
 	parts := artifact.Parts{
 		Release: r.Release, Arch: r.Arch,
-		Kernel: r.Image, VMLinux: r.Vmlinux, Config: r.Config, SystemMap: r.SystemMap,
+		Kernel: r.Image, Config: r.Config, SystemMap: r.SystemMap,
 		BTF: r.BTF, Initramfs: initramfs, Modules: r.ModulesDir, Debug: r.DebugDir,
 		Build: artifact.Build{
 			Flavour: r.BuildInfo.Flavour,
@@ -43,6 +43,9 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 			Compiler: r.BuildInfo.Compiler, Linker: r.BuildInfo.Linker, Pahole: r.BuildInfo.Pahole,
 		},
 		Revision: r.BuildInfo.Revision,
+	}
+	if r.Arch == "amd64" { // which alone has an entry for QEMU in it
+		parts.VMLinux = r.Vmlinux
 	}
 	if parts.Created, err = sourceDate(); err != nil {
 		return err

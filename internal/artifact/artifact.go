@@ -131,6 +131,8 @@ func (p Parts) check() error {
 		return errors.New("want the kernel's architecture")
 	case p.Kernel == "" && p.VMLinux == "":
 		return errors.New("want a kernel image or a vmlinux")
+	case p.VMLinux != "" && p.Arch != "amd64":
+		return errors.New("a vmlinux for " + p.Arch + " does not boot: want a kernel image alone")
 	case p.Modules != "" && filepath.Base(p.Modules) != p.Release:
 		return fmt.Errorf("the modules in %q are not of this release", p.Modules)
 	case !isFlavour(p.Build.Flavour):

@@ -52,6 +52,14 @@ func testParts(t *testing.T, release string) Parts {
 	return p
 }
 
+// forArch makes them another architecture's.
+func forArch(p Parts, arch string) Parts {
+	if p.Arch = arch; arch != "amd64" {
+		p.VMLinux = ""
+	}
+	return p
+}
+
 func TestPack(t *testing.T) {
 	ctx, dir := context.Background(), filepath.Join(t.TempDir(), "a layout, with: punctuation")
 	digest, err := Pack(ctx, testParts(t, "6.12.1"), dir, "6.12")
@@ -167,6 +175,7 @@ func TestPackErrors(t *testing.T) {
 		"no release":             func(p *Parts) { p.Release = "" },
 		"release with a slash":   func(p *Parts) { p.Release = "../6.12" },
 		"no arch":                func(p *Parts) { p.Arch = "" },
+		"vmlinux for arm64":      func(p *Parts) { p.Arch = "arm64" },
 		"no kernel":              func(p *Parts) { p.Kernel, p.VMLinux = "", "" },
 		"modules of another":     func(p *Parts) { p.Release = "6.13" },
 		"a file that is missing": func(p *Parts) { p.Config += "x" },
@@ -193,8 +202,7 @@ func TestTags(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	pack := func(release, arch string, tags ...string) string {
 		t.Helper()
-		p := testParts(t, release)
-		p.Arch = arch
+		p := forArch(testParts(t, release), arch)
 		digest, err := Pack(ctx, p, dir, tags...)
 		if err != nil {
 			t.Fatal(err)
@@ -261,8 +269,8 @@ func TestIndex(t *testing.T) {
 	pack := func(arches ...string) v1.IndexManifest {
 		dir := t.TempDir()
 		for _, arch := range arches {
-			p := testParts(t, "6.12.1")
-			p.Arch, p.Build.Flavour = arch, "debug"
+			p := forArch(testParts(t, "6.12.1"), arch)
+			p.Build.Flavour = "debug"
 			p.Annotations, p.Revision = map[string]string{createdAnnotation: "of " + arch}, "abc"
 			if _, err := Pack(ctx, p, dir, "6.12-debug"); err != nil {
 				t.Fatal(err)
@@ -306,8 +314,7 @@ func TestOldLayout(t *testing.T) {
 	parts := testParts(t, "6.12.1")
 	var old []string
 	for _, arch := range []string{"amd64", "arm64"} {
-		parts.Arch = arch
-		digest, err := Pack(ctx, parts, dir)
+		digest, err := Pack(ctx, forArch(parts, arch), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
