@@ -186,6 +186,24 @@ func TestVet(t *testing.T) {
 	}
 }
 
+// Of a series that is not in the table it can only be said what its neighbours
+// have.
+func TestVetUnlistedSeries(t *testing.T) {
+	for text, want := range map[string]string{
+		"CONFIG_ARM64_4K_PAGES=y":  "6.1 and 6.12 have this symbol, 6.6 has not, or not on amd64",
+		"CONFIG_BASE_FULL=y":       "6.1 had it, 6.6 does not",
+		"CONFIG_SCHED_CLASS_EXT=y": "6.12 has it, 6.6 does not",
+	} {
+		s, err := Select(version(t, "6.6"), "amd64", parse(t, "f.config", text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Vet(&Tree{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Vet(%q) = %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	tree, err := LoadTree(writeTree(t, treeFiles), "amd64")
 	if err != nil {
@@ -215,6 +233,10 @@ func TestCheck(t *testing.T) {
 // The embedded fragments and every flavour must be readable, free of conflicts
 // and of typos for every series we know, on every architecture.
 func TestEmbedded(t *testing.T) {
+	trees := map[kver.Version]*Tree{}
+	for _, v := range knownSymbols().series {
+		trees[v] = treeOf(v)
+	}
 	for arch := range architectures {
 		for _, flavour := range append(Flavours(), "") {
 			frags, err := Embedded(arch)
@@ -228,7 +250,7 @@ func TestEmbedded(t *testing.T) {
 			for _, v := range knownSymbols().series {
 				s, err := Select(v, arch, append(frags, own...)...)
 				if err == nil {
-					err = s.Vet(treeOf(v))
+					err = s.Vet(trees[v])
 				}
 				if err != nil {
 					t.Errorf("%s %s %q: %v", v, arch, flavour, err)

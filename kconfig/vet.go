@@ -47,6 +47,14 @@ func (u UnknownSymbol) after(v kver.Version) (first kver.Version, ok bool) {
 	return first, false
 }
 
+// elsewhere reports whether it is likely that other architectures have the
+// symbol in v: the table has not every series.
+func (u UnknownSymbol) elsewhere(v kver.Version) bool {
+	_, left := u.before(v)
+	_, coming := u.after(v)
+	return u.has(v) || left && coming
+}
+
 // text says what is wrong with the request in Linux v for goarch.
 func (u UnknownSymbol) text(v kver.Version, goarch string) string {
 	s := fmt.Sprintf("CONFIG_%s at %s: ", u.Request.Symbol, u.Request.Pos)
@@ -57,6 +65,8 @@ func (u UnknownSymbol) text(v kver.Version, goarch string) string {
 		return s + "no supported kernel has this symbol"
 	case u.has(v):
 		s += fmt.Sprintf("%s has this symbol, but not on %s", v.Series(), goarch)
+	case left && coming:
+		s += fmt.Sprintf("%s and %s have this symbol, %s has not, or not on %s", last, first, v, goarch)
 	case left:
 		s += fmt.Sprintf("this symbol has left the kernel: %s had it, %s does not", last, gone(last, v))
 	case coming:
@@ -97,7 +107,7 @@ func (u UnknownSymbol) hint(v kver.Version) string {
 		return fmt.Sprintf("CONFIG_%s: did you mean CONFIG_%s?", r.Symbol, strings.Join(u.Nearest, " or CONFIG_"))
 	case len(u.In) == 0:
 		return fmt.Sprintf("CONFIG_%s: look the name up in the kernel's Kconfig files", r.Symbol)
-	case u.has(v):
+	case u.elsewhere(v):
 		return fmt.Sprintf("CONFIG_%s: leave it out of kernels for this architecture", r.Symbol)
 	}
 	return fmt.Sprintf("CONFIG_%s is known in %s: say for which versions it is meant, like %s", r.Symbol, versions(u.In), r.annotated(u.span(v)))
