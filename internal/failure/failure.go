@@ -41,12 +41,16 @@ var (
 	verifierCount = regexp.MustCompile(`^(processed \d+ insns|verification time|stack depth)`)
 )
 
+// lineRead is how much of a line is looked at, in bytes.
+const lineRead = 2 << 10
+
 // Find picks the line of a failed test's output that says most about the
 // failure. In this order: a panic, the last testing message that sounds like a
 // failure, the last testing message, the last line.
 func Find(output []string) Cause {
 	var fatal, failure, said, last, frame Cause
 	for i, line := range output {
+		line = line[:min(len(line), lineRead)]
 		if m := frameLine.FindStringSubmatch(line); m != nil && frame.File == "" {
 			frame = cause(m[1], m[2], "")
 		}

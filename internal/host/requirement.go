@@ -52,6 +52,8 @@ var programs = append(architectures(),
 	program{name: "gpg", group: Dev, why: "signs the package archives of vmtest's own tests"},
 	program{name: "gpg-agent", group: Dev, why: "gpg keeps keys with it"},
 	program{name: "docker-registry", group: Dev, why: "kernels are pushed to it and pulled from it in tests"},
+	program{name: "xmllint", group: Dev, why: "reads reports in vmtest's own tests"},
+	program{name: "prove", group: Dev, why: "reads reports in vmtest's own tests"},
 )
 
 // crossCompilers are by the group they belong to where they cross.

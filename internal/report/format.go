@@ -19,6 +19,7 @@ var Formats = []Format{
 	{"table", "a table of the tests that differ or did not pass", false, (*Matrix).WriteTable},
 	{"summary", "a summary in GitHub's markdown", true, (*Matrix).writeSummary},
 	{"junit", "JUnit's XML", true, (*Matrix).WriteJUnit},
+	{"html", "a page with all details", true, (*Matrix).WriteHTML},
 	{"tap", "TAP, version 14,", true, (*Matrix).WriteTAP},
 	{"annotations", "workflow commands that annotate failures on GitHub", false, (*Matrix).WriteAnnotations},
 }

@@ -13,7 +13,7 @@ import (
 func (m *Matrix) Event(e result.Event) error {
 	switch e.Action {
 	case result.Header:
-		m.run, m.packages = *e.Run, map[string]*pkg{}
+		m.time, m.run, m.packages = e.Time, *e.Run, map[string]*pkg{}
 		for _, name := range e.Run.Kernels {
 			m.kernel(name)
 		}
@@ -176,7 +176,7 @@ func (c *cell) ended(e result.Event) {
 	case o.rank() >= c.outcome.rank():
 		return
 	}
-	c.outcome, c.attempt, c.output = o, max(e.Attempt, 1), out
+	c.outcome, c.attempt, c.output, c.found = o, max(e.Attempt, 1), out, nil
 	c.reason, c.block = e.Reason, e.Block
 	if e.Elapsed != nil {
 		c.elapsed = *e.Elapsed

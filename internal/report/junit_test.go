@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/xml"
 	"io"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -29,7 +28,7 @@ func TestJUnit(t *testing.T) {
 	})
 }
 
-// TestJUnitRead has other programs read what is written.
+// TestJUnitRead has another program read what is written.
 func TestJUnitRead(t *testing.T) {
 	eachStream(t, func(t *testing.T, name string, m *Matrix) {
 		text := junitXML(t, m)
@@ -61,13 +60,6 @@ func TestJUnitRead(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, sum); diff != "" {
 			t.Errorf("totals written and read (-want +got):\n%s", diff)
-		}
-		if xmllint, err := exec.LookPath("xmllint"); err == nil { // the second reader, where it is
-			cmd := exec.Command(xmllint, "--noout", "--nonet", "-")
-			cmd.Stdin = strings.NewReader(text)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("xmllint: %v\n%s", err, out)
-			}
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/failure"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
@@ -17,6 +18,7 @@ import (
 
 // A Matrix is what a run came to: every test on every kernel. It is a sink.
 type Matrix struct {
+	time     time.Time // of the run's start
 	run      result.RunInfo
 	kernels  []*kernel
 	packages map[string]*pkg
@@ -65,6 +67,7 @@ type cell struct {
 	block    *result.BlockInfo // the blocklist's entry about it
 	output   output            // of the run that decided
 	printing output            // of the run under way
+	found    *failure.Cause    // in output, once that was looked for
 }
 
 type outcome string
@@ -117,12 +120,19 @@ func (t *test) isTop() bool { return !strings.Contains(t.name, "/") }
 
 // cause is why a test failed, or was skipped, as far as it said so.
 func (c *cell) cause() failure.Cause {
-	cause := failure.Find(c.output.lines())
-	if c.reason != "" && !cause.Fatal { // a panic says more than how the binary ended
-		cause.Message = failure.Line(c.reason)
+	if c.found == nil {
+		found := failure.Find(c.output.lines())
+		if c.reason != "" && !found.Fatal { // a panic says more than how the binary ended
+			found.Message = failure.Line(c.reason)
+		}
+		found.Message = clip(found.Message, causeLimit)
+		c.found = &found
 	}
-	return cause
+	return *c.found
 }
+
+// causeLimit is in characters. A verifier's error fits, its log does not.
+const causeLimit = 480
 
 // why is the cause of a test's failure in a line that is never empty.
 func (t *test) why(k *kernel) string {

@@ -48,10 +48,3 @@ func eachStream(t *testing.T, f func(t *testing.T, name string, m *Matrix)) {
 		t.Run(filepath.Base(name), func(t *testing.T) { f(t, name, gathered(t, file)) })
 	}
 }
-
-func writeFile(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -466,9 +466,9 @@ func tookIf(s float64) string {
 	return " " + took(s)
 }
 
-// packageNames leaves out of the packages' paths what all of them have in
-// common.
-func (m *Matrix) packageNames() map[string]string {
+// prefix is the directories that all packages' paths have in common, with a
+// slash at the end, or nothing.
+func (m *Matrix) prefix() string {
 	var common []string
 	for i, p := range m.pkgs() {
 		elems := strings.Split(p.path, "/")
@@ -482,9 +482,17 @@ func (m *Matrix) packageNames() map[string]string {
 		}
 		common = common[:n]
 	}
-	names := map[string]string{}
+	if len(common) == 0 {
+		return ""
+	}
+	return strings.Join(common, "/") + "/"
+}
+
+// packageNames leaves the prefix out of the packages' paths.
+func (m *Matrix) packageNames() map[string]string {
+	prefix, names := m.prefix(), map[string]string{}
 	for path := range m.packages {
-		names[path] = strings.Join(strings.Split(path, "/")[len(common):], "/")
+		names[path] = strings.TrimPrefix(path, prefix)
 	}
 	return names
 }

@@ -1,0 +1,156 @@
+package report
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
+)
+
+func htmlOf(t testing.TB, m *Matrix) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := m.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestHTML compares pages without their style and script.
+func TestHTML(t *testing.T) {
+	inner := regexp.MustCompile(`(?s)(<style>|<script>).*?(</)`)
+	hashes := regexp.MustCompile(`sha256-.*?&#39;`)
+	eachChosen(t, func(t *testing.T, name string, m *Matrix) {
+		checkGolden(t, name+".html", hashes.ReplaceAllString(inner.ReplaceAllString(htmlOf(t, m), "$1…$2"), "sha256-…"))
+	})
+}
+
+// checkPage checks what has to hold of a page whatever tests print: it is made
+// of the template's elements, asks for nothing, and its links lead somewhere.
+func checkPage(t *testing.T, page string) {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, links := map[string]int{}, map[string]bool{}
+	var policy string
+	sources := map[string]string{}
+	for n := range doc.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		if !strings.Contains(" html head meta link title style body header div h1 span p ul li b section a i main fieldset legend input label output table thead tr th tbody td footer code article nav dl dt dd h2 h3 pre em script ", " "+n.Data+" ") {
+			t.Errorf("element %s", n.Data)
+		}
+		if n.Data == "style" || n.Data == "script" {
+			sources[n.Data] += n.FirstChild.Data
+		}
+		for _, a := range n.Attr {
+			switch {
+			case a.Key == "id":
+				ids[a.Val]++
+			case a.Key == "href" && strings.HasPrefix(a.Val, "#"):
+				links[a.Val[1:]] = true
+			case a.Key == "href" && a.Val == "data:,":
+			case a.Key == "content" && strings.HasPrefix(a.Val, "default-src"):
+				policy = a.Val
+			case a.Key == "href", a.Key == "src", a.Key == "style", a.Key == "action", strings.HasPrefix(a.Key, "on"):
+				t.Errorf("<%s %s=%q>", n.Data, a.Key, a.Val)
+			}
+		}
+	}
+	for id, n := range ids {
+		if n > 1 {
+			t.Errorf("id %s is there %d times", id, n)
+		}
+	}
+	for link := range links {
+		if ids[link] == 0 && link != "_" { // which closes a panel
+			t.Errorf("a link leads to #%s, which is not there", link)
+		}
+	}
+	for name, source := range sources {
+		sum := sha256.Sum256([]byte(source))
+		if want := fmt.Sprintf("%s-src 'sha256-%s'", name, base64.StdEncoding.EncodeToString(sum[:])); !strings.Contains(policy, want) {
+			t.Errorf("the policy is not that of the %s: %s", name, policy)
+		}
+	}
+	if !strings.HasPrefix(policy, "default-src 'none'; ") {
+		t.Errorf("policy %q", policy)
+	}
+}
+
+func TestHTMLPage(t *testing.T) {
+	eachStream(t, func(t *testing.T, name string, m *Matrix) { checkPage(t, htmlOf(t, m)) })
+	checkPage(t, htmlOf(t, &Matrix{}))
+}
+
+// TestHTMLBig is about the size of a page for many tests, all of which print,
+// and some of which fail at length.
+func TestHTMLBig(t *testing.T) {
+	m := &Matrix{}
+	run := &result.RunInfo{Kernels: []string{"a", "b", "c", "d", "e"}, Packages: []string{"m"}}
+	_ = m.Event(result.Event{Action: result.Header, Run: run})
+	for _, k := range run.Kernels {
+		for i := range 1000 {
+			e := result.Event{Kernel: k, Package: "m", Test: fmt.Sprintf("Test%d", i), Elapsed: new(float64(i) / 100)}
+			e.Action, e.Output = result.Output, "    m_test.go:7: "+strings.Repeat("words ", 500)+"\n"
+			_ = m.Event(e)
+			e.Action, e.Output = result.Pass, ""
+			if i%5 == 0 {
+				e.Action = result.Fail
+			}
+			_ = m.Event(e)
+		}
+	}
+	page := htmlOf(t, m)
+	if len(page) > 6<<20 {
+		t.Errorf("%d bytes", len(page))
+	}
+	if !strings.Contains(page, "tests that passed is left out") {
+		t.Error("what is left out is not counted")
+	}
+	for _, k := range m.kernels { // other reports still have it
+		if out := m.packages["m"].tests["Test0"].cell(k).output; len(out.text()) < 3000 {
+			t.Errorf("the page has taken output away: %d bytes are left", len(out.text()))
+		}
+	}
+}
+
+// FuzzHTML puts anything into the places of a page that others fill.
+func FuzzHTML(f *testing.F) {
+	for _, s := range []string{"plain", "</pre></script><script>alert(1)</script>", `" onclick="x`, "{{.}}", "javascript:alert(1)", "\x00\x1b[31m\xff", "#_"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var m Matrix
+		code := 1
+		for _, e := range []result.Event{
+			{Action: result.Header, Run: &result.RunInfo{Version: s, Go: s, Args: []string{s}, Kernels: []string{s, "b"}, Dirs: map[string]string{s: s}}},
+			{Action: result.Kernel, Kernel: "b", Machine: &result.MachineInfo{Release: s, Digest: s, Accel: s, Note: s, Without: []string{s}}},
+			{Action: result.Output, Kernel: s, Package: s, Test: s, Output: s + "\n"},
+			{Action: result.Fail, Kernel: s, Package: s, Test: s, Reason: s},
+			{Action: result.Blocked, Kernel: "b", Package: s, Test: s, Block: &result.BlockInfo{Reason: s, Issue: s, Where: s}},
+			{Action: result.BuildOutput, ImportPath: "n/" + s, Output: s},
+			{Action: result.Splat, Kernel: "b", Package: s, Reason: s, Lines: strings.Split(s, "\n")},
+			{Action: result.Lost, Kernel: s, Reason: s, Hint: s, Lines: []string{s, s}},
+			{Action: result.Ended, Kernel: s, Console: s},
+			{Action: result.Finding, Reason: s, Hint: s},
+			{Action: result.Merged, Reason: s, Hint: s},
+			{Action: result.Verdict, Code: &code, Reason: s},
+		} {
+			if err := m.Event(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		checkPage(t, htmlOf(t, &m))
+	})
+}

@@ -1,0 +1,37 @@
+'use strict';
+// Without it the page is the same, but for finding and keys.
+(() => {
+  const find = document.getElementById('find'), found = document.getElementById('found');
+  const rows = [...document.querySelectorAll('tr.t')];
+  const names = rows.map(r => (r.parentNode.querySelector('.package th').title + ' ' + r.firstChild.title).toLowerCase());
+  find.parentNode.hidden = false;
+  const search = () => {
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let n = 0;
+    rows.forEach((r, i) => {
+      r.hidden = !words.every(w => names[i].includes(w));
+      n += !r.hidden;
+    });
+    document.body.classList.toggle('finding', words.length > 0);
+    found.textContent = words.length ? `${n} of ${rows.length}` : '';
+  };
+  let timer;
+  find.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(search, rows.length > 500 ? 150 : 0); });
+  if (find.value) search();
+
+  const opened = () => location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+  const focus = () => { const a = opened(); if (a && a.tagName === 'ARTICLE') a.focus({preventScroll: true}); };
+  addEventListener('hashchange', focus);
+  focus();
+  addEventListener('keydown', e => {
+    if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.key === 'Escape') { location.hash = '#_'; return; }
+    if (e.target.tagName === 'INPUT') return;
+    if (e.key === '/') { e.preventDefault(); find.focus(); return; }
+    const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[e.key];
+    if (!step || !opened() || e.key.endsWith('Up') || e.key.endsWith('Down')) return;
+    const links = [...document.querySelectorAll('tr.t a')].filter(a => a.offsetParent);
+    const at = links.findIndex(a => a.hash === location.hash);
+    if (at >= 0 && links[at + step]) { e.preventDefault(); location.hash = links[at + step].hash; }
+  });
+})();
