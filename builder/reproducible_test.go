@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
@@ -53,7 +54,7 @@ func hashFiles(t *testing.T, dir string) map[string]string {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		digests[path], err = hashFile(filepath.Join(dir, path))
+		digests[path], err = cache.Digest(filepath.Join(dir, path))
 		return err
 	})
 	if err != nil {
@@ -126,7 +127,7 @@ func compileSample(t *testing.T, source Source, dir string) map[string]string {
 	}
 	digests := map[string]string{}
 	for _, name := range sampleObjects {
-		if digests[name], err = hashFile(filepath.Join(b.out, name)); err != nil {
+		if digests[name], err = cache.Digest(filepath.Join(b.out, name)); err != nil {
 			t.Fatal(err)
 		}
 	}

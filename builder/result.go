@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
@@ -198,7 +199,7 @@ func (b *build) installModules(ctx context.Context, dir string) error {
 }
 
 func (b *build) writeRecord(dir string) error {
-	configDigest, err := hashFile(filepath.Join(dir, configName))
+	configDigest, err := cache.Digest(filepath.Join(dir, configName))
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -110,7 +109,7 @@ type Tarball struct {
 }
 
 func (t Tarball) open(ctx context.Context, o Options) (*tree, error) {
-	digest, err := hashFile(t.Path)
+	digest, err := cache.Digest(t.Path)
 	if err != nil {
 		return nil, fmt.Errorf("read source %q: %w", t.Path, err)
 	}
@@ -224,19 +223,6 @@ func (d Directory) open(ctx context.Context, o Options) (*tree, error) {
 	return &tree{dir: dir, name: "a directory", digest: "sha256:" + digest, builds: builds, unlock: unlock}, nil
 }
 
-func hashFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
 // hashTree is the digest of the names, kinds and contents of all files below
 // dir, git's own left out: some 10 s for a kernel.
 func hashTree(ctx context.Context, dir string) (string, error) {
@@ -255,7 +241,7 @@ func hashTree(ctx context.Context, dir string) (string, error) {
 		var content string
 		switch {
 		case d.Type().IsRegular():
-			content, err = hashFile(path)
+			content, err = cache.Digest(path)
 		case d.Type() == fs.ModeSymlink:
 			content, err = os.Readlink(path)
 		case d.IsDir():

@@ -1,7 +1,6 @@
 package catalogue
 
 import (
-	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,43 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"go.yaml.in/yaml/v3"
-
 	"github.com/bpf-vmtest/bpf-vmtest/builder"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile/schematest"
 	"github.com/bpf-vmtest/bpf-vmtest/kconfig"
 )
 
-func compileSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// asJSON decodes YAML the way an editor does before it applies a schema.
-func asJSON(t *testing.T, text string) any {
-	t.Helper()
-	var v any
-	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
 // The schema and the parser have to agree on these.
 func TestSchema(t *testing.T) {
-	schema := compileSchema(t)
+	schema := schematest.Compile(t, Schema)
 	for text, ok := range map[string]bool{
 		"":                                  true,
 		"[]":                                true,
@@ -80,7 +50,7 @@ func TestSchema(t *testing.T) {
 		if _, err := Load(beside(text), "f"); (err == nil) != ok {
 			t.Errorf("%s: parser says %v", text, err)
 		}
-		if err := schema.Validate(asJSON(t, text)); (err == nil) != ok {
+		if err := schema.Validate(t, text); (err == nil) != ok {
 			t.Errorf("%s: schema says %v", text, err)
 		}
 	}
@@ -88,7 +58,7 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := schema.Validate(asJSON(t, string(text))); err != nil {
+	if err := schema.Validate(t, string(text)); err != nil {
 		t.Error(err)
 	}
 }
@@ -115,12 +85,12 @@ func TestManual(t *testing.T) {
 	if len(blocks) == 0 {
 		t.Fatal("no YAML examples")
 	}
-	schema := compileSchema(t)
+	schema := schematest.Compile(t, Schema)
 	for _, b := range blocks {
 		if _, err := Load(beside(string(b[1])), "f"); err != nil {
 			t.Errorf("%v\n%s", err, b[1])
 		}
-		if err := schema.Validate(asJSON(t, string(b[1]))); err != nil {
+		if err := schema.Validate(t, string(b[1])); err != nil {
 			t.Error(err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile/schematest"
 )
 
 // What the manual shows has to load, and to suit the schema.
@@ -13,7 +15,7 @@ func TestManual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	schema := compileSchema(t)
+	schema := schematest.Compile(t, Schema)
 	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(text, -1)
 	if len(blocks) != 2 {
 		t.Fatalf("%d YAML examples", len(blocks))
@@ -22,7 +24,7 @@ func TestManual(t *testing.T) {
 		if entries, errs := parseYAML("example", b[1]); errs != nil || len(entries) == 0 {
 			t.Errorf("%v\n%s", errs, b[1])
 		}
-		if err := schema.Validate(asJSON(t, string(b[1]))); err != nil {
+		if err := schema.Validate(t, string(b[1])); err != nil {
 			t.Error(err)
 		}
 	}

@@ -1,62 +1,15 @@
 package blocklist
 
 import (
-	"bytes"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"go.yaml.in/yaml/v3"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/configfile/schematest"
 )
-
-func compileSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// asJSON decodes YAML the way an editor does before it applies a schema.
-func asJSON(t *testing.T, text string) any {
-	t.Helper()
-	var v any
-	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
-		t.Fatal(err)
-	}
-	return jsonValue(v)
-}
-
-func jsonValue(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = jsonValue(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = jsonValue(v[k])
-		}
-	case time.Time:
-		return v.Format(time.DateOnly)
-	}
-	return v
-}
 
 // The schema and the parser have to agree on these.
 func TestSchema(t *testing.T) {
-	schema := compileSchema(t)
+	schema := schematest.Compile(t, Schema)
 	for _, c := range []struct {
 		text string
 		ok   bool
@@ -94,7 +47,7 @@ func TestSchema(t *testing.T) {
 		if (errs == nil) != c.ok {
 			t.Errorf("%s: parser says %v", c.text, errs)
 		}
-		if err := schema.Validate(asJSON(t, c.text)); (err == nil) != c.ok {
+		if err := schema.Validate(t, c.text); (err == nil) != c.ok {
 			t.Errorf("%s: schema says %v", c.text, err)
 		}
 	}

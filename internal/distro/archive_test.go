@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
@@ -219,7 +220,7 @@ func TestOffline(t *testing.T) {
 		if err != nil || p.Version != want {
 			t.Fatalf("%+v, %v, want version %s", p, err, want)
 		}
-		if got, err := hashFile(p.Path); err != nil || got != p.SHA256 {
+		if got, err := cache.Digest(p.Path); err != nil || got != p.SHA256 {
 			t.Errorf("%s has SHA-256 %s, %v", p.Path, got, err)
 		}
 	}

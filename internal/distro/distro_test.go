@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
 )
 
@@ -36,7 +37,7 @@ func TestFetchSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", p)
-	got, err := hashFile(p.Path)
+	got, err := cache.Digest(p.Path)
 	if err != nil || got != p.SHA256 {
 		t.Errorf("SHA-256 of %s is %s, %v, want %s", p.Path, got, err, p.SHA256)
 	}

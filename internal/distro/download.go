@@ -3,10 +3,7 @@ package distro
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -70,7 +67,7 @@ func (a *Apt) downloadTo(ctx context.Context, r *root, e entry, path string) err
 	}
 	// apt has checked the file against its index; this checks that it is
 	// the package we chose, since two suites may hold one version twice.
-	got, err := hashFile(debs[0])
+	got, err := cache.Digest(debs[0])
 	if err != nil {
 		return err
 	}
@@ -103,18 +100,4 @@ func (a *Apt) followStatus(e entry) (w *os.File, done chan struct{}, err error) 
 		}
 	}()
 	return w, done, nil
-}
-
-// hashFile is the file's SHA-256 in hexadecimal.
-func hashFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -2,10 +2,7 @@ package kernelorg
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -74,7 +71,7 @@ func (s *Site) fetch(ctx context.Context, url string, t *Tarball, by string) err
 		if err := s.download(ctx, url, part, t.Name); err != nil {
 			return err
 		}
-		sum, err := hashFile(part)
+		sum, err := cache.Digest(part)
 		if err != nil {
 			return err
 		}
@@ -106,7 +103,7 @@ func (s *Site) Digest(ctx context.Context, v kver.Version) (string, error) {
 	if err := s.download(ctx, s.tarballURL(v), file, tarballName(v)); err != nil {
 		return "", err
 	}
-	return hashFile(file)
+	return cache.Digest(file)
 }
 
 func size(path string) int64 {
@@ -115,17 +112,4 @@ func size(path string) int64 {
 		return 0
 	}
 	return info.Size()
-}
-
-func hashFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
