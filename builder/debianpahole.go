@@ -63,7 +63,7 @@ func fetchPahole(ctx context.Context, o Options) (string, error) {
 	if err := cache.Hold(dir); err != nil {
 		return "", err
 	}
-	unlock, err := lock(ctx, dir+".lock", func() {})
+	unlock, err := cache.Lock(ctx, dir+".lock", func() {})
 	if err != nil {
 		return "", err
 	}

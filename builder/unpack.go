@@ -47,7 +47,7 @@ func unpack(ctx context.Context, o Options, a archive) (*tree, error) {
 
 // lockTree keeps other builds away from the directory.
 func lockTree(ctx context.Context, o Options, dir string) (unlock func(), err error) {
-	return lock(ctx, dir+".lock", func() { o.Progress(Progress{Phase: "wait for another build of this source"}) })
+	return cache.Lock(ctx, dir+".lock", func() { o.Progress(Progress{Phase: "wait for another build of this source"}) })
 }
 
 func unpackTo(ctx context.Context, a archive, dir string) error {

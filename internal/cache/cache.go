@@ -39,6 +39,7 @@ var areas = []area{
 	{blobs, "unfinished download", false},
 	{"debs", "package", false},
 	{"tarballs", "release of kernel.org", false},
+	{"tools", "tool for builds", false},
 	{"tools", "unpacked build tool", false},
 	{"sources", "unpacked source", true},
 	{"builds", "built kernel", true},

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
-
 	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 )
 
@@ -122,7 +120,8 @@ func (a *Apt) tryUnpack(ctx context.Context, f *found, k *Kernel) error {
 	if err := cache.Hold(k.Dir); err != nil {
 		return err
 	}
-	unlock, err := lockedfile.MutexAt(k.Dir + ".lock").Lock()
+	waiting := func() { a.progress(Progress{What: k.Release + " in another process"}) }
+	unlock, err := cache.Lock(ctx, k.Dir+".lock", waiting)
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,9 @@ func (s *Store) keep(ctx context.Context, path string) (copied, digest string, e
 	if err := cache.Hold(copied); err != nil {
 		return "", "", err
 	}
-	s.grown.Store(true)
+	if _, err := os.Stat(copied); err != nil {
+		s.grown.Store(true)
+	}
 	return copied, digest, os.Rename(tmp.Name(), copied)
 }
 

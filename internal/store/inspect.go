@@ -135,7 +135,7 @@ func (i *Image) ReadFile(ctx context.Context, m *artifact.Manifest, part artifac
 	if err := i.verify(ctx, m); err != nil {
 		return nil, err
 	}
-	dir, unlock, err := i.store.lockImage(m.Descriptor.Digest)
+	dir, unlock, err := i.store.lockImage(ctx, m.Descriptor.Digest)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
@@ -19,7 +18,7 @@ import (
 
 // unpack brings the image's kernel into the cache.
 func (s *Store) unpack(ctx context.Context, img *image) (*kernel.Kernel, error) {
-	dir, unlock, err := s.lockImage(img.digest)
+	dir, unlock, err := s.lockImage(ctx, img.digest)
 	if err != nil {
 		return nil, err
 	}
@@ -38,15 +37,16 @@ func (s *Store) unpack(ctx context.Context, img *image) (*kernel.Kernel, error) 
 }
 
 // lockImage keeps others away from an image's directory in the cache.
-func (s *Store) lockImage(digest v1.Hash) (dir string, unlock func(), err error) {
+func (s *Store) lockImage(ctx context.Context, digest v1.Hash) (dir string, unlock func(), err error) {
 	if dir, err = s.path("images", digest.Hex); err != nil {
 		return "", nil, err
 	}
 	if err := cache.Hold(dir); err != nil {
 		return "", nil, err
 	}
-	if unlock, err = lockedfile.MutexAt(dir + ".lock").Lock(); err != nil {
-		return "", nil, fmt.Errorf("lock cache: %w", err)
+	waiting := func() { s.notice("wait for another process that fetches %s", digest) }
+	if unlock, err = cache.Lock(ctx, dir+".lock", waiting); err != nil {
+		return "", nil, err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		unlock()

@@ -1,4 +1,4 @@
-package builder
+package cache
 
 import (
 	"context"
@@ -8,9 +8,10 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// lock takes the lock file at path, which the returned function gives back.
-// waiting is called when that takes a noticeable time.
-func lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
+// Lock keeps other processes from filling an entry at the same time: it takes
+// the lock file at path, which the returned function gives back. Waiting is
+// called when that takes a noticeable time.
+func Lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	type taken struct {
 		unlock func()
 		err    error
