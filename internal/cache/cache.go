@@ -115,13 +115,17 @@ type Entry struct {
 
 	dir   string // of the area
 	files []string
-	built bool
 }
 
 // List lists the entries of the cache, those first that were used longest ago.
-func List(dir string) ([]Entry, error) {
+// What was built here is left out unless it is asked for: there are a hundred
+// thousand files in a kernel's source.
+func List(dir string, built bool) ([]Entry, error) {
 	var all []Entry
 	for _, a := range areas {
+		if a.built && !built {
+			continue
+		}
 		entries, err := a.list(filepath.Join(dir, a.name))
 		if err != nil {
 			return nil, fmt.Errorf("list cache: %w", err)
@@ -142,7 +146,7 @@ func (a area) list(dir string) ([]Entry, error) {
 	for _, f := range files {
 		name, _, _ := strings.Cut(f.Name(), ".")
 		if byName[name] == nil {
-			byName[name] = &Entry{Area: a.name, Name: name, What: a.what, dir: dir, built: a.built}
+			byName[name] = &Entry{Area: a.name, Name: name, What: a.what, dir: dir}
 			names = append(names, name)
 		}
 		byName[name].files = append(byName[name].files, f.Name())

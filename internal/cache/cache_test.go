@@ -50,7 +50,7 @@ func names(entries []Entry) []string {
 
 func list(t *testing.T, dir string) []string {
 	t.Helper()
-	entries, err := List(dir)
+	entries, err := List(dir, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestList(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(dir, "builds/c.log"), old, old); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := List(dir)
+	entries, err := List(dir, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestList(t *testing.T) {
 	if a.Of != "6.12.9" || a.What != "pulled image" || a.Size < 100*kib || a.Size > 200*kib {
 		t.Errorf("%+v", a)
 	}
-	if entries, err := List(filepath.Join(dir, "none")); err != nil || len(entries) > 0 {
+	if entries, err := List(filepath.Join(dir, "none"), true); err != nil || len(entries) > 0 {
 		t.Errorf("without a cache: %v, %v", entries, err)
 	}
 }

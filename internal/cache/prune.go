@@ -56,14 +56,12 @@ func Prune(ctx context.Context, dir string, p Pruning) (Report, error) {
 			return r, fmt.Errorf("prune cache: %w", err)
 		}
 	}
-	entries, err := List(dir)
+	entries, err := List(dir, p.Built)
 	if err != nil {
 		return r, err
 	}
 	for _, e := range entries {
-		if p.Built || !e.built {
-			r.Stays += e.Size
-		}
+		r.Stays += e.Size
 	}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
@@ -88,7 +86,7 @@ func Prune(ctx context.Context, dir string, p Pruning) (Report, error) {
 
 // goes reports whether the entry is to go while this much is in the cache.
 func (p Pruning) goes(e Entry, size int64) bool {
-	if e.built && !p.Built || p.Keep != nil && p.Keep(e) {
+	if p.Keep != nil && p.Keep(e) {
 		return false
 	}
 	return p.Size >= 0 && size > p.Size || p.Age > 0 && time.Since(e.Used) > p.Age
