@@ -100,9 +100,7 @@ func (e entry) set(field, value string) {
 // setList gives a field a list, and removes it when that is empty.
 func (e entry) setList(field string, values []string) {
 	if len(values) == 0 {
-		if i := e.index(field); i >= 0 {
-			e.Content = slices.Delete(e.Content, i, i+2)
-		}
+		e.remove(field)
 		return
 	}
 	list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
@@ -110,6 +108,12 @@ func (e entry) setList(field string, values []string) {
 		list.Content = append(list.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: v})
 	}
 	e.put(field, list)
+}
+
+func (e entry) remove(field string) {
+	if i := e.index(field); i >= 0 {
+		e.Content = slices.Delete(e.Content, i, i+2)
+	}
 }
 
 func (e entry) put(field string, value *yaml.Node) {

@@ -99,6 +99,10 @@ func (u *update) kernel(ctx context.Context, k *Kernel, e entry) error {
 	if k.Origin == Debian {
 		if k.Version.Candidates && last.Version.RC == 0 {
 			e.set("version", k.Version.Series().String())
+			if k.Suite != "" { // which had the candidates
+				u.notice(k, "it is released now, so it is no longer taken from %s", k.Suite)
+				e.remove("suite")
+			}
 		}
 		return nil
 	}

@@ -32,6 +32,7 @@ func TestFollow(t *testing.T) {
 - version: 7.3-rc # Debian's
   channels: [mainline, next] # both
   source: debian
+  suite: experimental
   pahole: 1.22..
   arch: [amd64]
 
@@ -104,6 +105,7 @@ func TestFollow(t *testing.T) {
 		t.Errorf("(-want +got):\n%s\n%s", diff, u.New)
 	}
 	wantNotices := []string{
+		"linux 7.3-rc: it is released now, so it is no longer taken from experimental",
 		"linux 6.6: kernel.org says that it has reached the end of its life; it stays as long as nobody removes it",
 		"linux 5.10: kernel.org says that it has reached the end of its life; it stays as long as nobody removes it",
 		"linux 4.19: kernel.org does not list it any more, so it is out of support; it stays as it is",
