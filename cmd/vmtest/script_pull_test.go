@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -150,6 +151,7 @@ func startRegistry(env *testscript.Env) (*registryProcess, error) {
 	}
 	r.cmd = exec.Command("docker-registry", "serve", config)
 	r.cmd.Env = []string{"OTEL_TRACES_EXPORTER=none"}
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that times out does not stop it
 	var log strings.Builder
 	r.cmd.Stdout, r.cmd.Stderr = &log, &log
 	if err := r.cmd.Start(); err != nil {
