@@ -38,13 +38,13 @@ func attestations(ctx context.Context, from *registry.Repository, image v1.Hash,
 	return func(yield func(*attestation, error) bool) {
 		referrers, err := from.Referrers(ctx, image)
 		if err != nil {
-			yield(nil, fmt.Errorf("list what is attached to %s: %w", image, err))
+			yield(nil, fmt.Errorf("list what is attached: %w", err))
 			return
 		}
 		slices.SortStableFunc(referrers, func(a, b v1.Descriptor) int { return rank(a) - rank(b) })
 		for i, d := range referrers {
 			if i == referrersLimit {
-				yield(nil, fmt.Errorf("list what is attached to %s: it is more than %d", image, referrersLimit))
+				yield(nil, fmt.Errorf("list what is attached: it is more than %d", referrersLimit))
 				return
 			}
 			if t, ok := d.Annotations[predicateAnnotation]; ok && !want(PredicateType(t)) {

@@ -70,7 +70,7 @@ func (v *Verifier) Verify(ctx context.Context, from *registry.Repository, digest
 	for _, d := range digests {
 		signer, found, err := v.verify(ctx, from, d, rule.trust)
 		if err != nil {
-			return fmt.Errorf("verify %q: %w", imageName(repository, d), err)
+			return &unverifiedError{imageName(repository, d), err}
 		}
 		if signer != "" {
 			return v.remember(d, rule.trust, signer)
@@ -78,6 +78,29 @@ func (v *Verifier) Verify(ctx context.Context, from *registry.Repository, digest
 		faults = append(faults, found...)
 	}
 	return rule.refuse(repository, digests[0], faults)
+}
+
+// An unverifiedError is an image of which it could not be found out whether it
+// is signed.
+type unverifiedError struct {
+	image string
+	cause error
+}
+
+func (e *unverifiedError) Error() string { return fmt.Sprintf("verify %q: %v", e.image, e.cause) }
+func (e *unverifiedError) Unwrap() error { return e.cause }
+
+// Hint is the cause's, but for a registry that does not answer.
+func (e *unverifiedError) Hint() string {
+	var silent *registry.Error
+	var hinted interface{ Hint() string }
+	switch {
+	case errors.As(e.cause, &silent) && silent.Status == 0:
+		return "an image has to be verified once, while its registry can be reached; -verify off uses it as it is"
+	case errors.As(e.cause, &hinted):
+		return hinted.Hint()
+	}
+	return ""
 }
 
 // rule is the policy's, which has to say who signs if that is required.
