@@ -1,11 +1,9 @@
 package builder
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,25 +53,6 @@ func reporter(t *testing.T) func(Progress) {
 			start = time.Now()
 		}
 		last = p
-	}
-}
-
-// Every series' tools must grant everything the fragments ask for, on every
-// architecture and in every flavour.
-func TestConfigureReal(t *testing.T) {
-	dir := cacheDir(t)
-	for _, v := range series(t, "VMTEST_TEST_CONFIGURE", "5.10 6.12") {
-		for arch := range imageTargets {
-			for _, flavour := range append(kconfig.Flavours(), "") {
-				t.Run(fmt.Sprintf("%s %s %q", v, arch, flavour), func(t *testing.T) {
-					config, err := Configure(t.Context(), Options{Source: Debian{Series: v}, Dir: dir, Arch: arch, Flavour: flavour, Progress: reporter(t)})
-					if err != nil {
-						t.Fatal(err)
-					}
-					t.Logf("%d symbols are y", bytes.Count(config, []byte("=y\n")))
-				})
-			}
-		}
 	}
 }
 
