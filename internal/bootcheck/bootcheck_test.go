@@ -146,7 +146,8 @@ func TestProblems(t *testing.T) {
 		shown    string // in the excerpt
 	}{
 		{fakeqemu.NoPowerOff, "power off Linux 6.12.1: the machine is still there 1s after poweroff", "reboot: Power down"},
-		{fakeqemu.Restarts, "power off Linux 6.12.1: the machine started again instead", "Linux version"},
+		{fakeqemu.Restarts, "power off Linux 6.12.1: it started again instead", "Linux version"},
+		{fakeqemu.Halts, "power off Linux 6.12.1: it halted instead", "Power off not available"},
 		{fakeqemu.NoPrompt, "boot Linux 6.12.1 with plain QEMU into the shell of its initramfs: nothing for 2s", "Linux version"},
 		{fakeqemu.Stays, "shut down Linux 6.12.1: the machine is still there 1s after init restarted it", ""},
 		{fakeqemu.OtherConfig, "/proc/config.gz is not the configuration that came with the kernel: CONFIG_FAKE is y, not n", ""},

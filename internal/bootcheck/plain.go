@@ -52,10 +52,11 @@ func (e *PromptError) Excerpt() []string { return e.Console }
 func (e *PromptError) feature() string { return powerOff }
 
 // What a serial console shows: u-root's shell asks for a command at the start
-// of a line, and a kernel introduces itself.
+// of a line; a kernel introduces itself, and says when it cannot power off.
 var (
 	prompt = []byte("\n$ ")
 	banner = []byte("Linux version ")
+	halted = []byte("System halted")
 )
 
 // bootPlain boots the kernel with the initramfs that came with it, in a machine
@@ -110,12 +111,14 @@ func (p *plain) run(ctx context.Context, ready func()) (problem, err error) {
 	if err := p.Type("poweroff\r"); err != nil {
 		return nil, fmt.Errorf("type on the console: %w", err)
 	}
-	cause, err = p.await(ctx, p.end, func() bool { return p.screen.count(banner) > boots })
+	cause, err = p.await(ctx, p.end, func() bool { return p.screen.count(banner) > boots || p.screen.count(halted) > 0 })
 	switch {
 	case err != nil:
 		return nil, err
+	case cause == "" && p.screen.count(halted) > 0:
+		cause = "it halted instead"
 	case cause == "":
-		cause = "the machine started again instead"
+		cause = "it started again instead"
 	case cause == ended:
 		return nil, nil
 	case cause == late(p.end):

@@ -41,13 +41,14 @@ const (
 	OtherConfig Behavior = "other-config" // shows another configuration than it came with
 	NoPrompt    Behavior = "no-prompt"    // does not get to a shell in a plain machine
 	NoPowerOff  Behavior = "no-power-off" // hangs when it is told to power off
+	Halts       Behavior = "halts"        // says that it cannot power off
 	Restarts    Behavior = "restarts"     // boots again instead
 )
 
 // Behaviors are all of them.
 var Behaviors = []Behavior{
 	Good, Panics, Vanishes, Refuses, Hangs, Foreign, Garbage, Without9P, WarnsEarly, WarnsLate, NeverDone, GarbageRun,
-	Stays, OtherConfig, NoPrompt, NoPowerOff, Restarts,
+	Stays, OtherConfig, NoPrompt, NoPowerOff, Halts, Restarts,
 }
 
 // Offsets in a bzImage, see Documentation/arch/x86/boot.rst, and in an arm64

@@ -32,6 +32,9 @@ func (m *machine) plain() {
 		switch m.kernel.Behavior {
 		case NoPowerOff:
 			select {}
+		case Halts:
+			m.console.print("reboot: Power off not available: System halted instead")
+			select {}
 		case Restarts:
 			m.banner()
 		default:

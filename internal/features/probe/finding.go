@@ -35,6 +35,9 @@ var (
 func reason(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	line = strings.TrimSuffix(known.ReplaceAllString(line, ""), ":")
+	if line == "attach" || line == "load" { // without a cause it says nothing
+		return ""
+	}
 	line = address.ReplaceAllString(line, "ADDRESS")
 	const limit = 160
 	if len(line) > limit {
