@@ -78,7 +78,7 @@ func TestCommand(t *testing.T) {
 			t.Errorf("a plain machine has %s: %q", no, argv)
 		}
 	}
-	if i := slices.Index(argv, "-append"); argv[i+1] != "console=ttyS0 quiet x=1" || !slices.Contains(options(argv), "-initrd /k/init.cpio") {
+	if i := slices.Index(argv, "-append"); argv[i+1] != "console=ttyS0 no_timer_check quiet x=1" || !slices.Contains(options(argv), "-initrd /k/init.cpio") {
 		t.Errorf("a plain machine is %q", argv)
 	}
 	m = Machine{Arch: "arm64", CPUs: 1, MemoryMiB: 512}
