@@ -42,7 +42,7 @@ func (b *buildFlags) register(fs *flag.FlagSet) {
 	fs.Var(&b.fragments, "fragment", "merge this `file` on top of the embedded fragments and the flavour's; may be repeated")
 	b.arch.register(fs)
 	fs.Var(&b.patches, "patch", "apply this `file`, a patch, a mailbox of patches, or a directory of *.patch, to a copy of the source; may be repeated")
-	fs.BoolVar(&b.noBoot, "no-boot", false, "do not boot the finished kernel")
+	fs.BoolVar(&b.noBoot, "no-boot", false, "do not boot the finished kernel, which then cannot be published")
 	fs.BoolVar(&b.verbose, "v", false, "show what make prints")
 }
 

@@ -2,13 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
+	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/bootcheck"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/fakeqemu"
@@ -34,10 +40,23 @@ func cmdFeatures(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: features release [kind/name...]")
 	}
-	table := &features.Table{Release: args[0], Arch: runtime.GOARCH}
+	ts.Check(fakeProbe(ts.Getenv("VMTEST_CACHE"), ts.MkAbs("table.json"), args[0], args[1:]...))
+	for name, l := range layouts {
+		ts.Check(os.RemoveAll(ts.MkAbs(name)))
+		parts, err := fakeParts(ts.MkAbs(name+"."), args[0], l.behavior, l.config)
+		ts.Check(err)
+		_, err = artifact.Pack(context.Background(), parts, ts.MkAbs(name), "latest")
+		ts.Check(err)
+	}
+}
+
+// fakeProbe puts a probe into the cache that prints a table in which all is
+// there that may be required, but for what is missing.
+func fakeProbe(cache, file, release string, missing ...string) error {
+	table := &features.Table{Release: release, Arch: runtime.GOARCH}
 	for _, r := range bootcheck.Requirements {
 		f := features.Feature{Name: r.Name, State: features.Supported}
-		if slices.Contains(args[1:], string(r.Kind)+"/"+r.Name) {
+		if slices.Contains(missing, string(r.Kind)+"/"+r.Name) {
 			f.State = features.Unsupported
 		}
 		if r.Name != "config" && r.Name != "power_off" { // found out by the host
@@ -45,20 +64,88 @@ func cmdFeatures(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	b, err := table.Encode()
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs("table.json"), b, 0o644))
-	probe, err := bootcheck.Probe().Path(ts.Getenv("VMTEST_CACHE"), runtime.GOARCH)
-	ts.Check(err)
-	ts.Check(os.MkdirAll(filepath.Dir(probe), 0o755))
-	ts.Check(os.WriteFile(probe, []byte("#!/bin/sh\nexec cat "+ts.MkAbs("table.json")+"\n"), 0o755))
-	for name, l := range layouts {
-		image, config, initramfs := ts.MkAbs(name+".image"), ts.MkAbs(name+".config"), ts.MkAbs(name+".cpio")
-		ts.Check(fakeqemu.Kernel{Release: args[0], Behavior: l.behavior}.WriteFile(image))
-		ts.Check(os.WriteFile(config, []byte(l.config), 0o644))
-		ts.Check(os.WriteFile(initramfs, nil, 0o644))
-		ts.Check(os.RemoveAll(ts.MkAbs(name)))
-		parts := artifact.Parts{Release: args[0], Arch: runtime.GOARCH, Kernel: image, Config: config, Initramfs: initramfs}
-		_, err := artifact.Pack(context.Background(), parts, ts.MkAbs(name), "latest")
-		ts.Check(err)
+	if err != nil {
+		return err
 	}
+	probe, err := bootcheck.Probe().Path(cache, runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(file, b, 0o644), os.MkdirAll(filepath.Dir(probe), 0o755),
+		os.WriteFile(probe, []byte("#!/bin/sh\nexec cat "+file+"\n"), 0o755),
+	)
+}
+
+// fakeParts writes files that begin with prefix.
+func fakeParts(prefix, release string, behavior fakeqemu.Behavior, config string) (artifact.Parts, error) {
+	p := artifact.Parts{
+		Release: release, Arch: runtime.GOARCH,
+		Kernel: prefix + "image", Config: prefix + "config", Initramfs: prefix + "cpio",
+	}
+	return p, errors.Join(
+		fakeqemu.Kernel{Release: release, Behavior: behavior}.WriteFile(p.Kernel),
+		os.WriteFile(p.Config, []byte(config), 0o644), os.WriteFile(p.Initramfs, nil, 0o644),
+	)
+}
+
+// A kernel that does not pass leaves the layout as it was.
+func TestTagStays(t *testing.T) {
+	dir := t.TempDir()
+	layout, cache := filepath.Join(dir, "out"), filepath.Join(dir, "cache")
+	pack := func(release string, behavior fakeqemu.Behavior, noBoot bool, missing ...string) (string, error) {
+		t.Helper()
+		parts, err := fakeParts(filepath.Join(dir, "kernel."), release, behavior, "CONFIG_BPF_SYSCALL=y\nCONFIG_DEBUG_INFO_BTF=y\n")
+		if err = errors.Join(err, os.MkdirAll(cache, 0o755), fakeProbe(cache, filepath.Join(dir, "table"), release, missing...)); err != nil {
+			t.Fatal(err)
+		}
+		b := &buildFlags{noBoot: noBoot}
+		b.settings.Accel, b.settings.CacheDir = accel.TCG, cache
+		a := &app{stdout: io.Discard, stderr: t.Output()}
+		return a.packChecked(t.Context(), b, parts, t.TempDir(), layout, []string{release, "6.12"})
+	}
+	good, err := pack("6.12.1", fakeqemu.Good, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := pack("6.12.1", fakeqemu.Good, false); err != nil || again != good {
+		t.Errorf("the same parts give %s and %s, %v", good, again, err)
+	}
+	before := kernelsIn(t, layout, "")
+	for behavior, want := range map[fakeqemu.Behavior]string{
+		fakeqemu.Restarts: "power off Linux 6.12.2: it started again instead",
+		fakeqemu.Panics:   "the kernel panicked",
+		fakeqemu.Good:     "Linux 6.12.2 lacks a required feature, attach tcx",
+	} {
+		if digest, err := pack("6.12.2", behavior, false, "attach/tcx"); digest != "" || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v", behavior, digest, err)
+		}
+	}
+	if diff := cmp.Diff(before, kernelsIn(t, layout, "")); diff != "" {
+		t.Errorf("the layout has changed (-before +after):\n%s", diff)
+	}
+	bad, err := pack("6.12.2", fakeqemu.Restarts, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for digest, want := range map[string]bool{good: true, bad: false} {
+		for _, k := range kernelsIn(t, layout, digest) {
+			if _, has := k.Layer(artifact.Features); has != want {
+				t.Errorf("%s has a table: %t", k.Release, has)
+			}
+		}
+	}
+}
+
+func kernelsIn(t *testing.T, dir, digest string) []*artifact.Manifest {
+	t.Helper()
+	l, err := artifact.OpenLayout(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernels, err := l.Kernels("", digest)
+	if err != nil || len(kernels) == 0 {
+		t.Fatalf("%d kernels, %v", len(kernels), err)
+	}
+	return kernels
 }

@@ -50,14 +50,6 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	if parts.Created, err = sourceDate(); err != nil {
 		return err
 	}
-	if b.noBoot {
-		a.progress("warning: it was not booted: without a table of its features it cannot be published")
-	} else {
-		parts.Features = filepath.Join(work, "features.json")
-		if err := a.tryParts(ctx, b, parts, work); err != nil {
-			return err
-		}
-	}
 	layout := orElse(b.output, filepath.Join(cache, "layout"))
 	name := artifact.Name{Version: r.Version, Flavour: r.BuildInfo.Flavour}
 	tags := []string{b.tag}
@@ -69,7 +61,7 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 		name.Channels = k.channels
 		tags = name.Tags()
 	}
-	if k.digest, err = artifact.Pack(ctx, parts, layout, tags...); err != nil {
+	if k.digest, err = a.packChecked(ctx, b, parts, work, layout, tags); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stderr, "vmtest: %s\n", sizes(parts))
@@ -90,9 +82,22 @@ func sourceDate() (time.Time, error) {
 	return time.Unix(seconds, 0), nil
 }
 
+// packChecked packs the parts with the table of what they were found to be able
+// to do. A kernel that does not pass comes into no layout, and no tag moves.
+func (a *app) packChecked(ctx context.Context, b *buildFlags, parts artifact.Parts, work, layout string, tags []string) (digest string, err error) {
+	if b.noBoot {
+		a.progress("warning: it was not booted: without a table of its features it cannot be published")
+	} else {
+		parts.Features = filepath.Join(work, "features.json")
+		if err := a.tryParts(ctx, b, parts, work); err != nil {
+			return "", err
+		}
+	}
+	return artifact.Pack(ctx, parts, layout, tags...)
+}
+
 // tryParts packs what a boot needs, aside, boots that as a run would, and
-// writes the table of its features. What does not pass gets no tag and comes
-// into no layout.
+// writes the table of its features.
 func (a *app) tryParts(ctx context.Context, b *buildFlags, parts artifact.Parts, work string) error {
 	if _, err := host.QEMU(ctx, parts.Arch, b.settings.QEMU); err != nil {
 		return err

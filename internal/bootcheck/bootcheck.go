@@ -82,6 +82,9 @@ func (c Check) Run(ctx context.Context) (*Result, error) {
 	}
 	r.Table, r.Problems = guest.table, guest.problems
 	r.Table.Parts = c.Parts
+	if want := c.Kernel.Release; want != "" && r.Table.Release != want {
+		r.Problems = append(r.Problems, fmt.Errorf("it came as Linux %s and calls itself %s", want, r.Table.Release))
+	}
 	config, err := c.compareConfig(r, guest.config)
 	if err != nil {
 		return nil, fmt.Errorf("check kernel %q: %w", c.Kernel.Name, err)

@@ -227,6 +227,18 @@ func TestWithoutConfig(t *testing.T) {
 	}
 }
 
+func TestOtherRelease(t *testing.T) {
+	c := newCheck(t, fakeqemu.Good, completeTable("6.12.1", "amd64"))
+	c.Kernel.Release, c.Initramfs = "6.12.2", ""
+	r, err := c.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Err("x"); err == nil || err.Error() != `check kernel "x": it came as Linux 6.12.2 and calls itself 6.12.1` {
+		t.Error(err)
+	}
+}
+
 // Without an initramfs there is no second boot, and nothing is said about it.
 func TestWithoutInitramfs(t *testing.T) {
 	c := newCheck(t, fakeqemu.NoPowerOff, completeTable("6.12.1", "amd64"))
