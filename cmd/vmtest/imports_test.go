@@ -47,6 +47,7 @@ var allowed = map[string]string{
 	"initramfs/wire":                   "",
 	"internal/kernelorg":               "internal/cache internal/kver",
 	"internal/kernelorg/kernelorgtest": "",
+	"internal/attest/sigstoretest":     "",
 	"internal/configfile/schematest":   "",
 
 	"internal/accel":      "",

@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/artifact"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/attest/sigstoretest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/fakeqemu"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/features"
 )
@@ -95,4 +97,24 @@ func tableOf(ts *testscript.TestScript, parts artifact.Parts, work, file string)
 	content, err := table.Encode()
 	ts.Check(err)
 	return string(content)
+}
+
+// sigstore makes the script a job of a workflow of GitHub's, with a sigstore
+// that trusted_root.json and signing_config.json describe.
+func cmdSigstore(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: sigstore")
+	}
+	server, err := sigstoretest.Start()
+	ts.Check(err)
+	ts.Defer(server.Close)
+	root, err := server.TrustedRoot(time.Now().Add(time.Hour))
+	ts.Check(err)
+	config, err := server.SigningConfig()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("trusted_root.json"), root, 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs("signing_config.json"), config, 0o644))
+	for name, value := range server.Environment() {
+		ts.Setenv(name, value)
+	}
 }

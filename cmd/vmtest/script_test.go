@@ -63,6 +63,7 @@ func scriptParams(t *testing.T, dir string) testscript.Params {
 			"features": cmdFeatures,
 			"exits":    cmdExits,
 			"registry": cmdRegistry,
+			"sigstore": cmdSigstore,
 			"releases": cmdReleases,
 			"scrub":    cmdScrub,
 			"within":   cmdWithin,

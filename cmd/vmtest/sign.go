@@ -85,6 +85,9 @@ func (a *app) signed(ctx context.Context, text string) (repository string, diges
 }
 
 func (a *app) signer(s signFlags, roots *attest.Roots) (attest.Signer, error) {
+	if s.key != "" && s.sigstore != (attest.Sigstore{}) {
+		return nil, usagef("leave out one of them", "kernel sign: -key needs no sigstore, which -trusted-root and -signing-config describe")
+	}
 	if s.key == "" {
 		return attest.FindWorkflow(os.Getenv, roots, s.sigstore)
 	}

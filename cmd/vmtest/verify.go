@@ -60,7 +60,7 @@ func (f *verifyFlags) register(fs *flag.FlagSet) {
 	f.arch.register(fs)
 	fs.Var(&f.keys, "key", "who holds this public key, a `file`, must have signed it; may be repeated: one of them")
 	fs.StringVar(&f.identity, "identity", "", "this `workflow or address` must have signed it, with a certificate of sigstore's; * stands for any characters")
-	fs.StringVar(&f.issuer, "issuer", attest.GitHubActions, "who vouches for the identity, a `URL`")
+	fs.StringVar(&f.issuer, "issuer", "", "who vouches for the identity, a `URL` (default: "+attest.GitHubActions+")")
 	fs.StringVar(&f.policy, "policy", "", "policy that says who must have signed it, a `file` (default: the user's, then vmtest's own)")
 	fs.StringVar(&f.trustedRoot, "trusted-root", "", "trusted root in place of sigstore's own, a `file`")
 	fs.StringVar(&f.show, "show", "", "print `what` is said of the kernel, if it holds: sbom or provenance")
@@ -115,10 +115,12 @@ func (f *verifyFlags) trust() (*attest.Policy, error) {
 	switch {
 	case given > 1:
 		return nil, usagef("", "kernel verify: want one of -key, -identity and -policy")
+	case f.issuer != "" && f.identity == "":
+		return nil, usagef("", "kernel verify: -issuer wants an -identity")
 	case f.policy != "":
 		return attest.ReadPolicy(f.policy)
 	case f.identity != "":
-		return attest.TrustPolicy(attest.Keyless{Issuer: f.issuer, Identity: f.identity}), nil
+		return attest.TrustPolicy(attest.Keyless{Issuer: orElse(f.issuer, attest.GitHubActions), Identity: f.identity}), nil
 	case len(f.keys) == 0:
 		return userPolicy()
 	}

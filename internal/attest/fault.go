@@ -82,14 +82,4 @@ func (e *RefusedError) Hint() string {
 	return ""
 }
 
-// Only reports whether all faults are of the kind.
-func (e *RefusedError) Only(kind Kind) bool {
-	for _, f := range e.Faults {
-		if f.Kind != kind {
-			return false
-		}
-	}
-	return true
-}
-
 func imageName(repository string, digest v1.Hash) string { return repository + "@" + digest.String() }

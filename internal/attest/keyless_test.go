@@ -44,7 +44,7 @@ func TestKeyless(t *testing.T) {
 				return
 			}
 			var refused *RefusedError
-			if !errors.As(err, &refused) || !refused.Only(c.kind) || !strings.Contains(err.Error(), c.want) || refused.Hint() == "" {
+			if !errors.As(err, &refused) || !only(refused, c.kind) || !strings.Contains(err.Error(), c.want) || refused.Hint() == "" {
 				t.Errorf("error %v, want one of kind %s with %q and a hint", err, c.kind, c.want)
 			}
 		})
@@ -53,8 +53,8 @@ func TestKeyless(t *testing.T) {
 
 // A bundle of a key, and one changed, where a workflow is wanted.
 func TestKeylessRefused(t *testing.T) {
-	s, w := newSigstore(t), (*Workflow)(nil)
-	w = s.workflow()
+	s := newSigstore(t)
+	w := s.workflow(t)
 	key, _ := newKey(t)
 	image := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("1", 64)}
 	other := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("2", 64)}
@@ -153,7 +153,7 @@ func TestWorkflowErrors(t *testing.T) {
 		"another's root": {func(w *Workflow, _ map[string]string) { w.TrustedRoot = newSigstore(t).trustedRoot }, "verify"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := s.workflow()
+			w := s.workflow(t)
 			environment := map[string]string{}
 			for _, name := range []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"} {
 				environment[name] = w.getenv(name)

@@ -1,7 +1,6 @@
 package attest
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,11 +12,7 @@ func TestProvenance(t *testing.T) {
 	amd64 := contents(t).Manifest
 	arm64 := *amd64
 	arm64.Arch, arm64.Build.Fragments = "arm64", []string{"base", "bpf", "arm64"}
-	environment := map[string]string{
-		"GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "bpf-vmtest/bpf-vmtest",
-		"GITHUB_WORKFLOW_REF": "bpf-vmtest/bpf-vmtest/.github/workflows/kernels.yml@refs/heads/main",
-		"GITHUB_REF":          "refs/heads/main", "GITHUB_SHA": strings.Repeat("c", 40), "GITHUB_RUN_ID": "17", "GITHUB_RUN_ATTEMPT": "2",
-	}
+	environment := newSigstore(t).Environment()
 	b := FindBuilder(func(name string) string { return environment[name] }, "v1.0.0")
 	golden(t, "provenance.json", NewProvenance(b, amd64, &arm64))
 }

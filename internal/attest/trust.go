@@ -44,19 +44,18 @@ func (k Keys) verify(_ context.Context, b *bundle.Bundle, _ *Roots) (signer stri
 		return "", faultf(OtherKey, hint, "it is signed by %s, not with %s", identify(leaf), k)
 	}
 	name := b.GetVerificationMaterial().GetPublicKey().GetHint()
+	named := false // which is only said, not proven
 	for _, key := range k {
-		if name != "" && name != key.hint {
-			continue
-		}
 		if err = key.verify(b); err == nil {
 			return "key " + key.String(), nil
 		}
+		named = named || name == key.hint
 	}
-	if name == "" { // an old bundle, which does not say
-		return "", faultf(OtherKey, hint, "it is not signed with %s", k)
-	}
-	if err != nil {
+	switch {
+	case named:
 		return "", faultf(Tampered, replaced, "the signature is not of what it signs").because(err)
+	case name == "":
+		return "", faultf(OtherKey, hint, "it is not signed with %s", k)
 	}
 	return "", faultf(OtherKey, hint, "it is signed with key %s, not with %s", fingerprint(name), k)
 }
