@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -110,7 +111,7 @@ func (s *Site) get(ctx context.Context, url string, after int64) (*http.Response
 		}
 		timer.Stop()
 		cancel(nil)
-		return nil, fmt.Errorf("fetch %q: %w", url, err)
+		return nil, unreachable(url, err)
 	}
 	resp.Body = &watched{resp.Body, timer, silence, ctx, cancel}
 	ok := resp.StatusCode == http.StatusOK ||
@@ -174,9 +175,17 @@ func truncated(err error, url string, got, want int64) error {
 		return &TruncatedError{URL: url, Got: got, Want: want}
 	}
 	if err != nil {
-		return fmt.Errorf("fetch %q: %w", url, err)
+		return unreachable(url, err)
 	}
 	return nil
+}
+
+func unreachable(address string, err error) error {
+	var e *url.Error // names the address as well
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	return &UnreachableError{URL: address, Cause: err}
 }
 
 // final is an error that trying again does not mend.

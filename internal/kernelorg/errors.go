@@ -24,6 +24,20 @@ func (e *StatusError) Hint() string {
 	return "try again later, or name another mirror in VMTEST_KERNEL_MIRROR"
 }
 
+// An UnreachableError is a server that did not answer, or not to the end.
+type UnreachableError struct {
+	URL   string
+	Cause error
+}
+
+func (e *UnreachableError) Error() string { return fmt.Sprintf("fetch %q: %v", e.URL, e.Cause) }
+func (e *UnreachableError) Unwrap() error { return e.Cause }
+
+// Hint says where else it may be had.
+func (e *UnreachableError) Hint() string {
+	return "see whether this machine has a network, or name another mirror in VMTEST_KERNEL_MIRROR"
+}
+
 // A TruncatedError is a download that ended too early, again and again.
 type TruncatedError struct {
 	URL       string

@@ -371,6 +371,16 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// A server that is not there: one line, without the address twice.
+func TestUnreachable(t *testing.T) {
+	s := &Site{Dir: t.TempDir(), BaseURL: "http://127.0.0.1:1", pause: time.Millisecond}
+	_, err := s.Releases(t.Context())
+	var unreachable *UnreachableError
+	if !errors.As(err, &unreachable) || unreachable.Hint() == "" || strings.Count(err.Error(), "127.0.0.1:1/releases.json") != 1 {
+		t.Errorf("error = %v", err)
+	}
+}
+
 // Without a mirror, each path has its host.
 func TestURLs(t *testing.T) {
 	t.Setenv("VMTEST_KERNEL_MIRROR", "")
