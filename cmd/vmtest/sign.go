@@ -42,7 +42,7 @@ func (a *app) signKernel(ctx context.Context, args []string) error {
 	if fs.NArg() != 1 {
 		return usagef("vmtest kernel sign -key vmtest.key ghcr.io/org/kernels@sha256:…", "kernel sign: want one image")
 	}
-	repository, digest, err := a.signed(ctx, fs.Arg(0))
+	repository, digest, err := imageToSign(fs.Arg(0))
 	if err != nil {
 		return err
 	}
@@ -64,9 +64,9 @@ func (a *app) signKernel(ctx context.Context, args []string) error {
 	return signing.Sign(ctx, client, repository, digest)
 }
 
-// signed is the image to be signed, which is named by its digest: a tag may be
-// another image by the time it is signed.
-func (a *app) signed(ctx context.Context, text string) (repository string, digest v1.Hash, err error) {
+// imageToSign is named by its digest: a tag may be another image by the time it is
+// signed.
+func imageToSign(text string) (repository string, digest v1.Hash, err error) {
 	refs, err := parseKernels(text)
 	if err != nil {
 		return "", v1.Hash{}, err

@@ -36,7 +36,7 @@ type attestation struct {
 // error in its place.
 func attestations(ctx context.Context, from *registry.Repository, image v1.Hash, want func(PredicateType) bool) iter.Seq2[*attestation, error] {
 	return func(yield func(*attestation, error) bool) {
-		referrers, err := from.Referrers(ctx, image)
+		referrers, from, err := from.Referrers(ctx, image)
 		if err != nil {
 			yield(nil, fmt.Errorf("list what is attached: %w", err))
 			return

@@ -3,6 +3,7 @@ package attest
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -32,9 +33,9 @@ type Fault struct {
 
 func (f *Fault) Error() string {
 	if f.cause != nil {
-		return f.msg + ": " + f.cause.Error()
+		return printable(f.msg + ": " + f.cause.Error())
 	}
-	return f.msg
+	return printable(f.msg)
 }
 
 func (f *Fault) Unwrap() error { return f.cause }
@@ -80,6 +81,17 @@ func (e *RefusedError) Hint() string {
 		}
 	}
 	return ""
+}
+
+// printable is text that came with an image, for a terminal, which would obey
+// some characters.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 func imageName(repository string, digest v1.Hash) string { return repository + "@" + digest.String() }

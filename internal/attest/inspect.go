@@ -47,7 +47,7 @@ func inspect(ctx context.Context, from *registry.Repository, image v1.Hash, t Tr
 
 // check finds out whether a bundle was made by who is trusted, about the image.
 func check(ctx context.Context, a *attestation, image v1.Hash, t Trust, roots *Roots) Finding {
-	f := Finding{Predicate: a.statement.PredicateType}
+	f := Finding{Predicate: PredicateType(printable(string(a.statement.PredicateType)))}
 	if f.Signer, f.Err = t.verify(ctx, a.Bundle, roots); f.Err != nil {
 		return f
 	}

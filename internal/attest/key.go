@@ -70,7 +70,7 @@ func fingerprint(hint string) string {
 	if len(hint) > 64 {
 		hint = hint[:64]
 	}
-	return "SHA256:" + strings.TrimRight(strings.ToValidUTF8(hint, "?"), "=")
+	return "SHA256:" + strings.TrimRight(printable(hint), "=")
 }
 
 // A PrivateKey signs statements: ECDSA on P-256.

@@ -219,7 +219,7 @@ type source struct {
 
 var (
 	debianSource = regexp.MustCompile(`^(linux-source-[0-9.]+) (\S+)$`)
-	tarball      = regexp.MustCompile(`^linux-(\d+)\.\d+(\.\d+)?\.tar\.(xz|gz)$`)
+	tarball      = regexp.MustCompile(`^linux-(\d+)\.\d+(\.\d+)?(-rc\d+)?\.tar\.(xz|gz)$`)
 )
 
 // kernelSource interprets what the builder wrote for people.
@@ -231,6 +231,9 @@ func kernelSource(b artifact.Build, revision string) source {
 	}
 	if m := tarball.FindStringSubmatch(b.Source); m != nil {
 		s.url = "https://cdn.kernel.org/pub/linux/kernel/v" + m[1] + ".x/" + b.Source
+		if m[3] != "" {
+			s.url = "https://git.kernel.org/torvalds/t/" + b.Source
+		}
 	}
 	if u, err := url.Parse(b.Source); err == nil && u.Scheme == "https" {
 		s.url = b.Source
@@ -240,8 +243,8 @@ func kernelSource(b artifact.Build, revision string) source {
 
 // cutDigest splits a digest off the name of a patch.
 func cutDigest(s string) (name, digest string) {
-	if i := strings.LastIndex(s, "sha256:"); i > 0 {
-		return strings.TrimRight(s[:i], "@= "), s[i:]
+	if i := strings.LastIndex(s, "@sha256:"); i > 0 {
+		return s[:i], s[i+1:]
 	}
 	return s, ""
 }

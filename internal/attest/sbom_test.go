@@ -134,9 +134,9 @@ func TestSource(t *testing.T) {
 	for text, want := range map[string]source{
 		"linux-source-6.12 6.12.95-1~bpo12+1": {name: "linux-source-6.12", version: "6.12.95-1~bpo12+1", purl: "pkg:deb/debian/linux-source-6.12@6.12.95-1~bpo12%2B1?arch=all"},
 		"linux-6.12.95.tar.xz":                {name: "linux-6.12.95.tar.xz", url: "https://cdn.kernel.org/pub/linux/kernel/v6.x/linux-6.12.95.tar.xz"},
+		"linux-7.3-rc2.tar.gz":                {name: "linux-7.3-rc2.tar.gz", url: "https://git.kernel.org/torvalds/t/linux-7.3-rc2.tar.gz"},
 		"https://example.org/linux.tar.gz":    {name: "https://example.org/linux.tar.gz", url: "https://example.org/linux.tar.gz"},
-		"linux at 0123456789ab":               {name: "linux at 0123456789ab"},
-		"/home/me/linux":                      {name: "/home/me/linux"},
+		"commit 0123456789ab":                 {name: "commit 0123456789ab"},
 		"linux-custom.tar.xz":                 {name: "linux-custom.tar.xz"},
 	} {
 		want.digest = "git-tree:1"

@@ -84,7 +84,7 @@ func TestAttached(t *testing.T) {
 	if err := k.sign(t, Signing{Signer: key}, k.amd64); err != nil {
 		t.Fatal(err)
 	}
-	referrers, err := k.Referrers(ctx, k.amd64)
+	referrers, _, err := k.Referrers(ctx, k.amd64)
 	if err != nil || len(referrers) != 3 {
 		t.Fatalf("referrers are %v, %v", referrers, err)
 	}

@@ -177,7 +177,7 @@ func identify(cert *x509.Certificate) string {
 	if err != nil {
 		return "a certificate that cannot be read"
 	}
-	return fmt.Sprintf("%s (%s)", summary.SubjectAlternativeName, summary.Issuer)
+	return printable(fmt.Sprintf("%s (%s)", summary.SubjectAlternativeName, summary.Issuer))
 }
 
 // forever is a key without a time of validity.

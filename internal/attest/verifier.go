@@ -148,10 +148,6 @@ func (v *Verifier) verify(ctx context.Context, from *registry.Repository, image 
 	return "", faults, nil
 }
 
-func example(repository string) string {
-	return "  - repository: " + repository + "\n    key: FILE.pub"
-}
-
 // memory is the file that says that the image is signed by one of these. The
 // first number is raised when verifying means more than before.
 func (v *Verifier) memory(image v1.Hash, t Trust) string {

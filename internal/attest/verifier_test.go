@@ -69,6 +69,11 @@ func TestRefused(t *testing.T) {
 		"another key": {func(k published) [][]byte {
 			return [][]byte{statement(t, other, k.amd64, Signature)}
 		}, OtherKey, "signed with key " + other.Public().String(), "if the publisher has a new key"},
+		"a key whose name a terminal would obey": {func(k published) [][]byte {
+			return [][]byte{changeMaterial(t, statement(t, other, k.amd64, Signature), func(m map[string]any) {
+				m["publicKey"] = map[string]any{"hint": "\x1b[2J" + strings.Repeat("x", 100)}
+			})}
+		}, OtherKey, "signed with key SHA256:\ufffd[2Jxxx", "if the publisher has a new key"},
 		"another image": {func(k published) [][]byte {
 			return [][]byte{keyed(k.arm64)}
 		}, OtherDigest, "but about sha256:", "another image"},
@@ -118,6 +123,23 @@ func TestRefused(t *testing.T) {
 				t.Errorf("it is remembered: %v", left)
 			}
 		})
+	}
+}
+
+// A bundle that names another key, or none, is checked with ours all the same.
+func TestHint(t *testing.T) {
+	key, _ := newKey(t)
+	image := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("1", 64)}
+	for _, hint := range []string{"", "my key"} {
+		a, err := parseAttestation(changeMaterial(t, statement(t, key, image, Signature), func(m map[string]any) {
+			m["publicKey"] = map[string]any{"hint": hint}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := check(t.Context(), a, image, key.trust(), nil); f.Err != nil {
+			t.Errorf("hint %q: %v", hint, f.Err)
+		}
 	}
 }
 

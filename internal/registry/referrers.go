@@ -15,22 +15,23 @@ import (
 )
 
 // Referrers lists the manifests that are attached to a manifest or an index,
-// which may be none. A mirror that has none may not know of them: then the next
-// place is asked.
-func (r *Repository) Referrers(ctx context.Context, digest v1.Hash) ([]v1.Descriptor, error) {
-	for _, s := range r.sources {
-		if !s.mirrors {
-			return s.referrers(ctx, digest)
-		}
-		if !s.serves(byDigest) || r.client.left(s.path) {
+// which may be none, and says where they are to be read. A mirror that has none may
+// not know of them, which is no fault: then the next place is asked.
+func (r *Repository) Referrers(ctx context.Context, digest v1.Hash) (found []v1.Descriptor, at *Repository, err error) {
+	for i, s := range r.sources {
+		if s.mirrors && (!s.serves(byDigest) || r.client.left(s.path)) {
 			continue
 		}
-		found, err := s.referrers(Hasty(ctx), digest)
-		if len(found) > 0 || ctx.Err() != nil {
-			return found, err
+		if s.mirrors {
+			found, err = s.referrers(Hasty(ctx), digest)
+		} else {
+			found, err = s.referrers(ctx, digest)
+		}
+		if !s.mirrors || len(found) > 0 || ctx.Err() != nil {
+			return found, &Repository{Name: r.Name, client: r.client, sources: r.sources[i:]}, err
 		}
 	}
-	return nil, errors.New("it has no sources") // the last one is no mirror
+	return nil, nil, errors.New("it has no sources") // the last one is no mirror
 }
 
 // referrers asks the registry for its list and, where it keeps none, for the

@@ -64,12 +64,15 @@ func attach(t *testing.T, c *testClient, host string) (image v1.Hash) {
 
 func checkReferrers(t *testing.T, r *Repository, image v1.Hash) {
 	t.Helper()
-	found, err := r.Referrers(t.Context(), image)
+	found, at, err := r.Referrers(t.Context(), image)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]bool{}
 	for _, d := range found {
+		if _, err := at.Manifest(t.Context(), d.Digest); err != nil {
+			t.Error(err)
+		}
 		got[d.ArtifactType+" "+d.Annotations["kind"]] = true
 	}
 	if len(found) != 2 || !got["application/a application/a"] || !got["application/b application/b"] {
@@ -87,7 +90,7 @@ func TestReferrers(t *testing.T) {
 			r := c.repository(t, host)
 			image := attach(t, c, host)
 			checkReferrers(t, r, image)
-			if found, err := r.Referrers(t.Context(), digest([]byte("other"))); err != nil || len(found) > 0 {
+			if found, _, err := r.Referrers(t.Context(), digest([]byte("other"))); err != nil || len(found) > 0 {
 				t.Errorf("of another image: %v, %v", found, err)
 			}
 		})
