@@ -86,12 +86,14 @@ func (r *Roots) fetch(ctx context.Context) (*root.TrustedRoot, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	m, cachedErr := root.FetchTrustedRootWithOptions(r.tuf(ctx).WithForceCache())
+	ended, end := context.WithCancel(ctx)
+	end() // what is not in the cache is not waited for again
+	m, cachedErr := root.FetchTrustedRootWithOptions(r.tuf(ended).WithForceCache())
 	if cachedErr != nil {
 		return nil, faultf(NoRoot, hint, "fetch sigstore's trusted root").because(request(err))
 	}
 	if r.Warn != nil {
-		r.Warn(fmt.Sprintf("sigstore's trusted root cannot be fetched, the last one has not expired and is used: %v", err))
+		r.Warn(fmt.Sprintf("sigstore's trusted root cannot be fetched, the last one has not expired and is used: %v", request(err)))
 	}
 	return m, nil
 }
