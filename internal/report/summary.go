@@ -438,7 +438,7 @@ func (s *summary) machines() {
 	var rows []string
 	for _, k := range s.kernels {
 		if m := k.machine; m != nil {
-			rows = append(rows, fmt.Sprintf("| %s | %s | %s, %s, %d CPUs, %d MiB | %s | %s | %s |\n", code(k.label), plain(m.Release),
+			rows = append(rows, fmt.Sprintf("| %s | %s | %s, %s, %d CPUs, %d MiB | %s | %s | %s |\n", code(k.label), inline(m.Release),
 				m.Arch, m.Accel, m.CPUs, m.MemoryMiB, took(m.Boot), took(k.elapsed), code(m.Digest)))
 		} else {
 			rows = append(rows, fmt.Sprintf("| %s | did not boot | | | | |\n", code(k.label)))
