@@ -55,6 +55,17 @@ func (o *outputs) check() error {
 	return nil
 }
 
+// printsGoTest reports whether nothing is wanted but what go test itself can
+// print.
+func (o *outputs) printsGoTest() bool {
+	for _, file := range o.files {
+		if *file != "" {
+			return false
+		}
+	}
+	return o.stream == "" && slices.Contains(streamed, o.format)
+}
+
 // open begins the reports, the one that is printed on stdout.
 func (o *outputs) open(a *app, stdout io.Writer) (result.Sink, error) {
 	sink := sinks{&o.matrix}

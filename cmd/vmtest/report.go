@@ -44,7 +44,7 @@ type reportFlags struct {
 	exitCode bool
 }
 
-func (a *app) report(_ context.Context, args []string) (err error) {
+func (a *app) report(_ context.Context, args []string) error {
 	var r reportFlags
 	fs := a.flagSet("report")
 	r.register(fs, false)
@@ -62,27 +62,29 @@ func (a *app) report(_ context.Context, args []string) (err error) {
 	if !r.merge && (fs.NArg() > 1 || len(r.expect) > 0) {
 		return usagef("-merge joins several streams", "report: want one stream")
 	}
-	stdout := a.stdout
-	if r.file != "" {
-		f, err := report.Create(r.file)
-		if err != nil {
-			return err
-		}
-		defer f.Cancel()
-		defer func() {
-			if err == nil || errors.As(err, new(exitError)) {
-				err = errors.Join(f.Close(), err)
-			}
-		}()
-		stdout = f
-	}
-	if err := a.render(&r, stdout, fs.Args()); err != nil {
+	if err := a.renderTo(&r, fs.Args()); err != nil {
 		return err
 	}
 	if r.exitCode {
 		return exit(r.matrix.Code(), nil)
 	}
 	return nil
+}
+
+// renderTo writes all reports, the one that is printed to the file that -o names.
+func (a *app) renderTo(r *reportFlags, args []string) error {
+	if r.file == "" {
+		return a.render(r, a.stdout, args)
+	}
+	f, err := report.Create(r.file)
+	if err != nil {
+		return err
+	}
+	defer f.Cancel()
+	if err := a.render(r, f, args); err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // render reads streams and writes all reports of them.

@@ -153,6 +153,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	if t.mode != "host" && t.mode != "guest" {
 		return usagef("", "-mode %s: want host or guest", t.mode)
 	}
+	if t.mode == "guest" && !t.printsGoTest() {
+		return usagef("-mode=host makes reports", "-mode guest: it is go test that reports there")
+	}
 	if t.mode == "guest" && t.arch.foreign() {
 		return usagef("-mode=host compiles the tests here", "-mode guest: this machine's Go toolchain does not run on %s", &t.arch)
 	}

@@ -89,29 +89,79 @@ func cause(file, line, message string) Cause {
 // message completes the first line of a testing message by what its other
 // lines say where the first says little by itself.
 func message(first string, rest []string) string {
-	var verifier string
-	for _, line := range rest {
-		if testLine.MatchString(line) || !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
-			break
-		}
-		s := strings.TrimSpace(line)
-		if m := testifyError.FindStringSubmatch(line); m != nil && strings.TrimSpace(first) == "" {
+	more := rest[:continued(rest)]
+	if strings.TrimSpace(first) != "" {
+		return completed(first, more)
+	}
+	if s := quicktest(more); s != "" {
+		return s
+	}
+	for _, line := range more {
+		if m := testifyError.FindStringSubmatch(line); m != nil {
 			return m[1]
 		}
-		if s != "" && !verifierCount.MatchString(s) {
-			verifier = s
+	}
+	return lastOf(more)
+}
+
+// continued is how many lines belong to a message: they are indented.
+func continued(lines []string) int {
+	for i, line := range lines {
+		if testLine.MatchString(line) || !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
+			return i
 		}
 	}
-	switch {
-	case strings.TrimSpace(first) == "":
-		return verifier
-	case strings.HasPrefix(first, "load ") || strings.Contains(first, ": load ") || strings.Contains(first, "load program"):
-		if strings.HasSuffix(first, ":") && verifier != "" {
-			return first + " " + verifier
-		}
+	return len(lines)
+}
+
+// completed adds what the verifier had to say to the error of a load.
+func completed(first string, more []string) string {
+	isLoad := strings.HasPrefix(first, "load ") || strings.Contains(first, ": load ") || strings.Contains(first, "load program")
+	if last := lastOf(more); isLoad && strings.HasSuffix(first, ":") && last != "" {
+		return first + " " + last
 	}
 	return first
 }
+
+// lastOf is the last line that is not the end of every verifier's log.
+func lastOf(lines []string) string {
+	var last string
+	for _, line := range lines {
+		if s := strings.TrimSpace(line); s != "" && !verifierCount.MatchString(s) {
+			last = s
+		}
+	}
+	return last
+}
+
+// quicktest reads a message of quicktest's: labels on lines of their own, each
+// with indented lines below.
+func quicktest(lines []string) string {
+	parts := map[string][]string{}
+	label := ""
+	for _, line := range lines {
+		s := strings.TrimSpace(line)
+		if name := strings.TrimSuffix(s, ":"); name != s && quicktestLabel[name] {
+			label = name
+		} else if s != "" {
+			parts[label] = append(parts[label], s)
+		}
+	}
+	if len(parts["error"]) == 0 {
+		return ""
+	}
+	s := strings.Join(parts["error"], " ")
+	got, want := parts["got"], parts["want"]
+	switch {
+	case len(got) == 1 && len(want) == 1:
+		return fmt.Sprintf("%s: got %s, want %s", s, got[0], want[0])
+	case len(got) > 0:
+		return s + ": " + completed(got[0], got[1:])
+	}
+	return s
+}
+
+var quicktestLabel = map[string]bool{"error": true, "comment": true, "got": true, "want": true, "diff (-got +want)": true, "stack": true}
 
 // framing reports whether go test wrote the line, about any test at all.
 func framing(s string) bool {

@@ -314,12 +314,9 @@ func (p *htmlPage) row(t *test) htmlRow {
 func (m *Matrix) differs(t *test) bool {
 	seen := map[outcome]bool{}
 	for _, k := range m.kernels {
-		o := t.cell(k).outcome
-		top := t.top()
-		if k.lost != nil && (o == notRun || o == absent) || o == absent && top != nil && top != t && top.cell(k).outcome != ok {
-			continue
+		if !m.couldNotRun(t, k) {
+			seen[t.cell(k).outcome] = true
 		}
-		seen[o] = true
 	}
 	return len(seen) > 1
 }

@@ -14,8 +14,8 @@ func (m *Matrix) interesting(t *test) bool {
 	var first outcome
 	for _, k := range m.kernels {
 		o := t.cell(k).outcome
-		if top := t.top(); o == absent && !t.isTop() && top != nil && top.cell(k).outcome != ok {
-			continue // it could not run there
+		if m.couldNotRun(t, k) {
+			continue
 		}
 		if first == "" {
 			first = o
@@ -25,6 +25,14 @@ func (m *Matrix) interesting(t *test) bool {
 		}
 	}
 	return false
+}
+
+// couldNotRun reports whether a test has no outcome on a kernel for a reason
+// that is said elsewhere: its kernel was lost, or the test above it did not pass.
+func (m *Matrix) couldNotRun(t *test, k *kernel) bool {
+	o, top := t.cell(k).outcome, t.top()
+	return k.lost != nil && (o == notRun || o == absent) ||
+		o == absent && !t.isTop() && top != nil && top.cell(k).outcome != ok
 }
 
 // A table is what a terminal shows of a matrix: the tests that differ between
@@ -81,12 +89,19 @@ func (t *table) write(w io.Writer) error {
 		fmt.Fprintln(tw)
 	}
 	if same > 0 {
-		fmt.Fprintf(tw, "%s the same on every kernel%s\n", count(same, "test"), unused)
+		fmt.Fprintf(tw, "%s the same on every kernel%s%s\n", count(same, "test"), t.unlessLost(), unused)
 	}
 	for _, o := range []outcome{ok, failed, flaky, expected, blocked, skipped, notRun} {
 		t.total(tw, o)
 	}
 	return tw.Flush()
+}
+
+func (t *table) unlessLost() string {
+	if slices.ContainsFunc(t.kernels, func(k *kernel) bool { return k.lost != nil }) {
+		return " that ran them"
+	}
+	return ""
 }
 
 func (t *table) cellText(c *cell) string {
