@@ -86,6 +86,7 @@ func tableOf(ts *testscript.TestScript, parts artifact.Parts, work, file string)
 		table, err = features.Parse([]byte(ts.ReadFile(file)))
 		ts.Check(err)
 	}
+	table.Add(features.Kernel, features.Feature{Name: "power_off", State: features.Supported})
 	dir := filepath.Join(work, "layout")
 	digest, err := artifact.Pack(context.Background(), parts, dir)
 	ts.Check(err)

@@ -41,10 +41,12 @@ func TestPull(t *testing.T) {
 		params := scriptParams(t, "testdata/pull")
 		setup := params.Setup
 		params.Setup = func(env *testscript.Env) error {
-			r, err := startRegistry(env)
+			r, err := startRegistry(env.Defer)
 			if err != nil {
 				return err
 			}
+			env.Setenv("REGISTRY", r.host())
+			env.Setenv("DOCKER_CONFIG", filepath.Join(env.WorkDir, "docker"))
 			env.Values[registryKey{}] = r
 			return setup(env)
 		}
@@ -134,13 +136,13 @@ auth:
 // htpasswd knows the user me and the password secret.
 const htpasswd = "me:$2b$04$9jp3jMQv21BkMpYHglHRr.lDshuUw38supA0mNIb5NLfDiQBWBGCa\n"
 
-// startRegistry starts the registry for a script, as $REGISTRY.
-func startRegistry(env *testscript.Env) (*registryProcess, error) {
+// startRegistry starts a registry, which ends with the test.
+func startRegistry(cleanup func(func())) (*registryProcess, error) {
 	dir, err := os.MkdirTemp("", "registry") // a socket's path must be short
 	if err != nil {
 		return nil, err
 	}
-	env.Defer(func() { os.RemoveAll(dir) })
+	cleanup(func() { os.RemoveAll(dir) })
 	r := &registryProcess{dir: dir, stopped: make(chan struct{})}
 	config := filepath.Join(dir, "config.yml")
 	if err := errors.Join(
@@ -157,12 +159,10 @@ func startRegistry(env *testscript.Env) (*registryProcess, error) {
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
 	}
-	env.Defer(r.stop)
+	cleanup(r.stop)
 	r.proxy = httptest.NewServer(r.handler())
-	env.Defer(r.proxy.Close)
-	env.Defer(func() { close(r.stopped) })
-	env.Setenv("REGISTRY", strings.TrimPrefix(r.proxy.URL, "http://"))
-	env.Setenv("DOCKER_CONFIG", filepath.Join(env.WorkDir, "docker"))
+	cleanup(r.proxy.Close)
+	cleanup(func() { close(r.stopped) })
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if c, err := net.Dial("unix", r.socket()); err == nil {
 			return r, c.Close()
@@ -171,6 +171,9 @@ func startRegistry(env *testscript.Env) (*registryProcess, error) {
 	r.stop()
 	return nil, fmt.Errorf("start docker-registry: it does not listen:\n%s", &log)
 }
+
+// host is the registry's name.
+func (r *registryProcess) host() string { return strings.TrimPrefix(r.proxy.URL, "http://") }
 
 func (r *registryProcess) socket() string { return filepath.Join(r.dir, "socket") }
 
@@ -298,17 +301,21 @@ func cmdRegistryProcess(ts *testscript.TestScript, neg bool, args []string) {
 
 // login [USER PASSWORD] is docker login, or without a user docker logout.
 func cmdLogin(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 0 && len(args) != 2 {
+	switch {
+	case neg || len(args) != 0 && len(args) != 2:
 		ts.Fatalf("usage: login [user password]")
+	case len(args) == 0:
+		ts.Check(os.RemoveAll(ts.Getenv("DOCKER_CONFIG")))
+	default:
+		ts.Check(login(ts.Getenv("DOCKER_CONFIG"), ts.Getenv("REGISTRY"), args[0], args[1]))
 	}
-	dir := ts.Getenv("DOCKER_CONFIG")
-	ts.Check(os.MkdirAll(dir, 0o700))
-	config := "{}"
-	if len(args) == 2 {
-		auth := base64.StdEncoding.EncodeToString([]byte(args[0] + ":" + args[1]))
-		config = fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, ts.Getenv("REGISTRY"), auth)
-	}
-	ts.Check(os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600))
+}
+
+// login leaves a password in docker's configuration in a directory.
+func login(dir, registry, user, password string) error {
+	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, registry, auth)
+	return errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600))
 }
 
 // tamper changes a byte of the largest blob on the registry's disk.

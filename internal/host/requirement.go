@@ -52,6 +52,7 @@ var programs = append(architectures(),
 	program{name: "gpg", group: Dev, why: "signs the package archives of vmtest's own tests"},
 	program{name: "gpg-agent", group: Dev, why: "gpg keeps keys with it"},
 	program{name: "docker-registry", group: Dev, why: "kernels are pushed to it and pulled from it in tests"},
+	program{name: "skopeo", group: Dev, why: "copies kernels in tests, as other people do"},
 	program{name: "xmllint", group: Dev, why: "reads reports in vmtest's own tests"},
 	program{name: "prove", group: Dev, why: "reads reports in vmtest's own tests"},
 )

@@ -45,6 +45,7 @@ var packages = map[supply]map[manager][]string{
 
 	"gpg":             {apt: {"gpg"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
 	"docker-registry": {apt: {"docker-registry"}},
+	"skopeo":          same("skopeo"),
 	"gpg-agent":       {apt: {"gpg-agent"}, dnf: {"gnupg2"}, pacman: {"gnupg"}, zypper: {"gpg2"}, apk: {"gnupg"}},
 	"xmllint":         {apt: {"libxml2-utils"}, dnf: {"libxml2"}, pacman: {"libxml2"}, zypper: {"libxml2-tools"}, apk: {"libxml2-utils"}},
 	"prove":           {apt: {"perl"}, dnf: {"perl-Test-Harness"}, pacman: {"perl"}, zypper: {"perl"}, apk: {"perl-utils"}},

@@ -47,6 +47,9 @@ func checkFeatures(ctx context.Context, k Kernel) error {
 	if table.Release != k.Release || table.Arch != k.Arch {
 		return fmt.Errorf("its table of features is about %s %s", table.Release, table.Arch)
 	}
+	if f := table.Find(features.Kernel, "power_off"); f.State != features.Supported {
+		return fmt.Errorf("it does not power off by itself: %s", f.Detail)
+	}
 	return table.Match(k.BootParts())
 }
 

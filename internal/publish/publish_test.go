@@ -138,6 +138,7 @@ func (f fixture) pack(t *testing.T) Kernel {
 	l, kernel := packInto(t, filepath.Join(dir, "first"), parts)
 	if !f.untested {
 		table := &features.Table{Release: f.release, Arch: f.arch, Parts: kernel.BootParts()}
+		table.Add(features.Kernel, features.Feature{Name: "power_off", State: features.Supported})
 		if f.spoil != nil {
 			f.spoil(table)
 		}
@@ -333,12 +334,17 @@ func TestRefusedTable(t *testing.T) {
 		"of another kernel":  func(f *features.Table) { f.Parts["kernel"] = f.Parts["config"] },
 		"with a part more":   func(f *features.Table) { f.Parts["btf"] = f.Parts["config"] },
 		"with a part less":   func(f *features.Table) { delete(f.Parts, "modules") },
+		"that hangs":         func(f *features.Table) { f.Features[features.Kernel][0].State = features.Unsupported },
 		"of another release": func(f *features.Table) { f.Release = "6.12.93" },
 		"of another arch":    func(f *features.Table) { f.Arch = "arm64" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := fixture{release: "6.12.94", arch: "amd64", spoil: spoil}.pack(t)
-			wantRefusal(t, []Kernel{k}, "table", "")
+			want := "table"
+			if name == "that hangs" {
+				want = "power off"
+			}
+			wantRefusal(t, []Kernel{k}, want, "")
 		})
 	}
 }

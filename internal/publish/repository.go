@@ -27,8 +27,7 @@ type Progress struct {
 	Done, Total int64  // bytes
 }
 
-// Open prepares to publish to a repository, HOST/REPOSITORY. Nothing is asked
-// yet.
+// Open makes ready to publish to a repository, HOST/REPOSITORY.
 func Open(ctx context.Context, client *registry.Client, repository string) (*Repository, error) {
 	if _, err := name.NewRepository(repository, name.StrictValidation); err != nil {
 		return nil, &RepositoryError{Input: repository, Cause: err}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -12,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -23,14 +25,34 @@ type Writer struct {
 	puller *remote.Puller
 }
 
-// Writer finds out where a repository, HOST/REPOSITORY, is to be written to,
-// and with which credentials.
+// Writer makes itself known to a registry as somebody who writes to a repository,
+// HOST/REPOSITORY.
 func (c *Client) Writer(ctx context.Context, path string) (*Writer, error) {
 	r, err := c.Repository(path)
 	if err != nil {
 		return nil, err
 	}
-	s := r.sources[len(r.sources)-1]
+	w := &Writer{source: r.sources[len(r.sources)-1]}
+	w.Name = w.source.name
+	t, err := w.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	options := []remote.Option{
+		remote.WithTransport(t),
+		remote.WithRetryBackoff(remote.Backoff{Duration: c.pause(), Factor: 3, Jitter: 0.1, Steps: attempts}),
+	}
+	if w.pusher, err = remote.NewPusher(options...); err != nil {
+		return nil, err
+	}
+	w.puller, err = remote.NewPuller(options...)
+	return w, err
+}
+
+// connect agrees with the registry on how to show credentials. Some say that a
+// repository is forbidden, not that it is missing, to who only wants to read it.
+func (w *Writer) connect(ctx context.Context) (http.RoundTripper, error) {
+	s, c := w.source, w.source.client
 	auth, err := authn.Resolve(ctx, c.keychain(), s.name)
 	if err == nil {
 		s.user, err = user(ctx, auth)
@@ -38,21 +60,25 @@ func (c *Client) Writer(ctx context.Context, path string) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read credentials for %q: %w", s.name.RegistryStr(), err)
 	}
-	options := []remote.Option{
-		remote.WithAuth(auth),
-		// The library begins an upload that failed from its start, which a
-		// request that is sent again cannot. A registry may copy a blob to
-		// another place before it answers.
-		remote.WithTransport(c.base(s.insecure, patience)),
-		remote.WithRetryBackoff(remote.Backoff{Duration: c.pause(), Factor: 3, Jitter: 0.1, Steps: attempts}),
-		remote.WithUserAgent("bpf-vmtest"),
+	t := transport.NewUserAgent(&writing{reads: c.transport(s.insecure), writes: c.base(s.insecure, patience)}, "bpf-vmtest")
+	t, err = transport.NewWithContext(ctx, s.name.Registry, auth, t, []string{s.name.Scope(transport.PushScope)})
+	if err != nil {
+		return nil, w.explain(err)
 	}
-	w := &Writer{Name: s.name, source: s}
-	if w.pusher, err = remote.NewPusher(options...); err != nil {
-		return nil, err
+	return t, nil
+}
+
+// writing sends requests that change something once: the library begins an
+// upload that failed from its start, which a request sent again cannot. It waits
+// longer for their answers, since a registry may copy a blob to another place
+// before it gives one.
+type writing struct{ reads, writes http.RoundTripper }
+
+func (w *writing) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet || req.Method == http.MethodHead {
+		return w.reads.RoundTrip(req)
 	}
-	w.puller, err = remote.NewPuller(options...)
-	return w, err
+	return w.writes.RoundTrip(req)
 }
 
 // Get reads a manifest or an index that the registry has now, under a tag or a
