@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/toolbox"
@@ -19,11 +20,11 @@ import (
 // published.
 func (a *app) checkKernel(ctx context.Context, args []string) error {
 	var m machineFlags
-	fs := a.flagSet("kernel")
+	fs := a.flagSet("kernel check")
 	m.registerMachine(fs)
 	m.verify.register(fs)
-	asJSON := fs.Bool("json", false, "check: print the table as an artifact holds it")
-	report := fs.Bool("report", false, "check: what is missing is no failure")
+	asJSON := fs.Bool("json", false, "print the table as an artifact holds it")
+	report := fs.Bool("report", false, "say what is missing, and exit with 0")
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
@@ -33,6 +34,9 @@ func (a *app) checkKernel(ctx context.Context, args []string) error {
 	refs, err := parseKernels(fs.Arg(0))
 	if err != nil {
 		return err
+	}
+	if len(refs) != 1 {
+		return usagef("check one after the other", "kernel check %s: want one kernel", fs.Arg(0))
 	}
 	ref := refs[0]
 	cache, err := cacheDir()
@@ -46,8 +50,8 @@ func (a *app) checkKernel(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range r.Waived {
-		a.progress(fmt.Sprintf("%s %s is not asked for: the configuration has no BTF", w.Kind, w.Name))
+	if len(r.Waived) > 0 {
+		a.progress("not asked for, since its configuration has no BTF: " + names(r.Waived))
 	}
 	if err := a.showTable(r, *asJSON); err != nil {
 		return err
@@ -58,6 +62,14 @@ func (a *app) checkKernel(ctx context.Context, args []string) error {
 		return nil
 	}
 	return err
+}
+
+func names(list []bootcheck.Requirement) string {
+	var all []string
+	for _, r := range list {
+		all = append(all, fmt.Sprintf("%s %s", r.Kind, r.Name))
+	}
+	return strings.Join(all, ", ")
 }
 
 func (a *app) showTable(r *bootcheck.Result, asJSON bool) error {

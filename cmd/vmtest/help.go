@@ -166,6 +166,17 @@ line that ends in "# override" changes what another fragment says. -patch applie
 patches, without fuzz, to a copy of the source.
 
 More in docs/fragments.md and docs/catalogue.md.`,
+	"kernel check": `vmtest kernel check [flags] REF
+
+Boots a kernel twice: as a run would, to find out which types of BPF programs and
+maps, which helpers and which ways to attach it has, and whether its configuration is
+the one it came with; and with plain QEMU and the initramfs that came with it, or ours,
+to see that it gets to a shell and powers off. Prints what it can do. What it lacks
+and its version must have is an error, with the symbols of Kconfig that it most
+likely takes, unless -report is given. kernel build does the same before it packs
+a kernel.
+
+More in docs/features.md.`,
 	"kernel lock": `vmtest kernel lock [-update] [REF…]
 
 Finds out what references to tags and to distributions' kernels stand for, those of
