@@ -75,23 +75,30 @@ func (c Check) Run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	defer remove()
-	r := &Result{}
-	guest, err := c.probe(ctx, dir)
+	r, err := c.run(ctx, dir)
 	if err != nil {
 		return nil, fmt.Errorf("check kernel %q: %w", c.Kernel.Name, err)
 	}
-	r.Table, r.Problems = guest.table, guest.problems
+	return r, nil
+}
+
+func (c Check) run(ctx context.Context, dir string) (*Result, error) {
+	guest, err := c.probe(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Table: guest.table, Problems: guest.problems}
 	r.Table.Parts = c.Parts
 	if want := c.Kernel.Release; want != "" && r.Table.Release != want {
 		r.Problems = append(r.Problems, fmt.Errorf("it came as Linux %s and calls itself %s", want, r.Table.Release))
 	}
 	config, err := c.compareConfig(r, guest.config)
 	if err != nil {
-		return nil, fmt.Errorf("check kernel %q: %w", c.Kernel.Name, err)
+		return nil, err
 	}
 	if c.Initramfs != "" {
 		if err := c.bootPlain(ctx, r, dir); err != nil {
-			return nil, fmt.Errorf("check kernel %q: %w", c.Kernel.Name, err)
+			return nil, err
 		}
 	}
 	return r, c.require(r, config)

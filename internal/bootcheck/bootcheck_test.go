@@ -193,6 +193,26 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// A check that is interrupted says nothing about the kernel.
+func TestInterrupted(t *testing.T) {
+	interrupted := errors.New("interrupted")
+	for step, behavior := range map[string]fakeqemu.Behavior{
+		"boot it and see what it can do":              fakeqemu.Hangs,
+		"boot it with nothing of ours, and power off": fakeqemu.NoPrompt,
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		c := newCheck(t, behavior, completeTable("6.12.1", "amd64"))
+		c.Progress = func(s string) {
+			if s == step {
+				time.AfterFunc(200*time.Millisecond, func() { cancel(interrupted) })
+			}
+		}
+		if r, err := c.Run(ctx); r != nil || !errors.Is(err, interrupted) {
+			t.Errorf("%s: %v, %v", behavior, r, err)
+		}
+	}
+}
+
 func TestBrokenProbe(t *testing.T) {
 	for script, want := range map[string]string{
 		"echo no BPF >&2; exit 1": "run the probe: exit status 1, signal 0: no BPF",

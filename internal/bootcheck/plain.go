@@ -3,7 +3,6 @@ package bootcheck
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/console"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/features"
-	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
 )
 
 const powerHint = "it takes CONFIG_ACPI on amd64 and CONFIG_ARM_PSCI_FW on arm64, and drivers that let go"
@@ -148,11 +146,10 @@ func (p *plain) await(ctx context.Context, limit time.Duration, shows func() boo
 		select {
 		case <-changed:
 		case <-p.Done():
-			var exit *machine.ExitError
-			if err := p.Wait(); errors.As(err, &exit) {
-				return "", err
+			if ctx.Err() != nil { // which killed it
+				return "", context.Cause(ctx)
 			}
-			return ended, nil
+			return ended, p.Wait()
 		case <-timer.C:
 			return late(limit), nil
 		case <-ctx.Done():
