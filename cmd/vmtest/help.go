@@ -116,6 +116,9 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	VMTEST_KERNEL_KEYRING   an OpenPGP file with that key, instead of asking for it
 	SOURCE_DATE_EPOCH       the time that an artifact says it was created at, in seconds
 	                        since 1970 (default: it says none)
+	GITHUB_ACTIONS          true in a step of GitHub Actions: see vmtest test -github;
+	                        lines of output are kept from being workflow commands
+	GITHUB_STEP_SUMMARY     the file of the job's summary
 	XDG_CACHE_HOME          the parent of the cache directory (default: ~/.cache)
 	XDG_CONFIG_HOME         the parent of bpf-vmtest/policy.yaml, which says who must
 	                        have signed which kernels (default: ~/.config)

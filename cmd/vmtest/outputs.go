@@ -18,11 +18,11 @@ type outputs struct {
 	format  string
 	verbose bool
 	files   map[string]*string // by format
-	stream  string             // file for the stream itself, or empty
+	stream  string             // path of a file for the stream itself, or empty
 	github  bool
 
 	matrix report.Matrix
-	copy   *report.File // of the stream
+	kept   *report.File // the stream itself
 }
 
 // streamed are the formats that are printed as the events come.
@@ -74,7 +74,7 @@ func (o *outputs) open(a *app, stdout io.Writer) (result.Sink, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.copy = f
+		o.kept = f
 		sink = append(sink, result.Encode(f))
 	}
 	jsonOut := stdout
@@ -95,15 +95,15 @@ func (o *outputs) open(a *app, stdout io.Writer) (result.Sink, error) {
 // close writes what is written at the end. Of a run that did not begin there is
 // nothing to report.
 func (o *outputs) close(a *app, stdout io.Writer) error {
-	if o.copy != nil {
-		defer o.copy.Cancel()
+	if o.kept != nil {
+		defer o.kept.Cancel()
 	}
 	if o.matrix.Empty() {
 		return nil
 	}
 	var errs []error
-	if o.copy != nil {
-		errs = append(errs, o.copy.Close())
+	if o.kept != nil {
+		errs = append(errs, o.kept.Close())
 	}
 	if !slices.Contains(streamed, o.format) {
 		if o.format == "annotations" && a.log != nil && stdout == a.stdout {

@@ -1,9 +1,7 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
@@ -94,25 +92,6 @@ func (s *summary) section(heading, head string, items []string) {
 	}
 }
 
-// failing are the tests that failed: those that passed elsewhere, and those that
-// did not.
-func (m *Matrix) failing() (here, everywhere []*test) {
-	for _, t := range m.rows() {
-		passes := slices.ContainsFunc(m.kernels, func(k *kernel) bool {
-			o := t.cell(k).outcome
-			return o == ok || o == flaky
-		})
-		switch {
-		case len(m.failedOn(t)) == 0:
-		case passes:
-			here = append(here, t)
-		default:
-			everywhere = append(everywhere, t)
-		}
-	}
-	return here, everywhere
-}
-
 // failures shows the tests that failed: first those that passed elsewhere.
 func (s *summary) failures() {
 	here, everywhere := s.failing()
@@ -122,29 +101,6 @@ func (s *summary) failures() {
 	} else {
 		s.failureTable("Fails on every kernel it ran on", everywhere)
 	}
-}
-
-// failedOn are the kernels a test failed on, other than by a subtest.
-func (m *Matrix) failedOn(t *test) []*kernel {
-	var on []*kernel
-	for _, k := range m.kernels {
-		if t.cell(k).outcome == failed && !t.failedBelow(k) {
-			on = append(on, k)
-		}
-	}
-	return on
-}
-
-func (t *test) failedBelow(k *kernel) bool { return t.anyFailed(t.name+"/", k) }
-
-// anyFailed reports whether a test whose name begins so has failed.
-func (p *pkg) anyFailed(prefix string, k *kernel) bool {
-	for name, t := range p.tests {
-		if strings.HasPrefix(name, prefix) && t.cell(k).outcome == failed {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *summary) failureTable(heading string, tests []*test) {
@@ -208,38 +164,6 @@ func (s *summary) row(t *test) string {
 
 func (s *summary) name(t *test) string {
 	return code(t.name) + " " + plain(s.names[t.path])
-}
-
-// A group is tests of a package to which the same happened for the same reason,
-// on some kernels.
-type group struct {
-	path, why      string
-	outcome        outcome
-	tests, kernels []string // as code
-	labels         []string // of the kernels
-	first          *cell
-}
-
-type groups []*group
-
-func (all *groups) add(path string, t *test, k *kernel, c *cell, why string) {
-	i := slices.IndexFunc(*all, func(g *group) bool { return g.path == path && g.why == why && g.outcome == c.outcome })
-	if i < 0 {
-		i = len(*all)
-		*all = append(*all, &group{path: path, why: why, outcome: c.outcome, first: c})
-	}
-	g := (*all)[i]
-	if t != nil {
-		g.tests = appendNew(g.tests, code(t.name))
-	}
-	g.kernels, g.labels = appendNew(g.kernels, code(k.label)), appendNew(g.labels, k.label)
-}
-
-func appendNew(list []string, s string) []string {
-	if slices.Contains(list, s) {
-		return list
-	}
-	return append(list, s)
 }
 
 // some are the first of a list, the rest counted.
@@ -308,20 +232,6 @@ func (s *summary) trouble() {
 		add("⚠️ "+plain(e.Reason)+hint(e), nil)
 	}
 	s.section("In trouble", "", items)
-}
-
-// failedWhole are the packages whose failure is not that of one of their tests,
-// or of their kernel.
-func (m *Matrix) failedWhole() groups {
-	var all groups
-	for _, p := range m.pkgs() {
-		for _, k := range m.kernels {
-			if c := p.on(k); c.outcome == failed && k.lost == nil && !p.anyFailed("", k) {
-				all.add(p.path, nil, k, c, cmp.Or(c.reason, "it failed as a whole"))
-			}
-		}
-	}
-	return all
 }
 
 func hint(e result.Event) string {
@@ -445,54 +355,4 @@ func (s *summary) machines() {
 		}
 	}
 	s.section("Kernels", "| kernel | release | machine | boot | in all | digest |\n|:--|:--|:--|:--|:--|:--|\n", rows)
-}
-
-// took is a duration in seconds, short.
-func took(s float64) string {
-	switch {
-	case s < 0.9995:
-		return fmt.Sprintf("%.0fms", 1000*s)
-	case s < 59.95:
-		return fmt.Sprintf("%.1fs", s)
-	}
-	return fmt.Sprintf("%dm%02ds", int(s+0.5)/60, int(s+0.5)%60)
-}
-
-// tookIf is took, or nothing where that is unknown or next to nothing.
-func tookIf(s float64) string {
-	if s < 0.0005 {
-		return ""
-	}
-	return " " + took(s)
-}
-
-// prefix is the directories that all packages' paths have in common, with a
-// slash at the end, or nothing.
-func (m *Matrix) prefix() string {
-	var common []string
-	for i, p := range m.pkgs() {
-		elems := strings.Split(p.path, "/")
-		elems = elems[:len(elems)-1] // something has to be left
-		if i == 0 {
-			common = elems
-		}
-		n := 0
-		for n < min(len(common), len(elems)) && common[n] == elems[n] {
-			n++
-		}
-		common = common[:n]
-	}
-	if len(common) == 0 {
-		return ""
-	}
-	return strings.Join(common, "/") + "/"
-}
-
-// packageNames leaves the prefix out of the packages' paths.
-func (m *Matrix) packageNames() map[string]string {
-	prefix, names := m.prefix(), map[string]string{}
-	for path := range m.packages {
-		names[path] = strings.TrimPrefix(path, prefix)
-	}
-	return names
 }

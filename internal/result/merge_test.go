@@ -47,6 +47,8 @@ func events(t *testing.T, lines []string) []Event {
 			e.Reason, e.Package = w[2], ""
 		case Coverage:
 			e.Percent = 50
+		case Blocked:
+			e.Block = &BlockInfo{Expect: "skip"}
 		}
 		list = append(list, e)
 	}

@@ -185,7 +185,25 @@ func (d *decoder) next() (e Event, err error) {
 	if d.line == 1 && (e.Action != Header || e.Run == nil || e.Run.Protocol != Protocol) {
 		return e, fmt.Errorf("read result stream: line 1 is not the header of a stream of version %d", Protocol)
 	}
+	if what := e.lacks(); what != "" {
+		return e, fmt.Errorf("read result stream: line %d: %s without %s", d.line, e.Action, what)
+	}
 	return e, nil
+}
+
+// lacks names what an event must have and has not.
+func (e Event) lacks() string {
+	switch {
+	case e.Action == Header && e.Run == nil:
+		return "Run"
+	case e.Action == Kernel && e.Machine == nil:
+		return "Machine"
+	case e.Action == Blocked && e.Block == nil:
+		return "Block"
+	case (e.Action == Lost || e.Action == Verdict) && e.Code == nil:
+		return "Code"
+	}
+	return ""
 }
 
 // Seconds is d as an event's Elapsed.

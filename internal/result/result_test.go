@@ -54,6 +54,11 @@ func TestDecodeErrors(t *testing.T) {
 		{"text", "ok  \tm\t0.1s\n", "line 1: "},
 		{"a broken line", header + "{\n", "line 2: "},
 		{"an array", header + "[]\n", "line 2: "},
+		{"half a kernel", header + `{"Action":"kernel","Kernel":"k"}` + "\n", "line 2: kernel without Machine"},
+		{"half a verdict", header + `{"Action":"verdict"}` + "\n", "line 2: verdict without Code"},
+		{"half a loss", header + `{"Action":"lost","Kernel":"k"}` + "\n", "line 2: lost without Code"},
+		{"half a block", header + `{"Action":"blocked","Test":"T"}` + "\n", "line 2: blocked without Block"},
+		{"another header", header + `{"Action":"vmtest"}` + "\n", "line 2: vmtest without Run"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := Decode(strings.NewReader(tt.stream), SinkFunc(func(Event) error { return nil }))
