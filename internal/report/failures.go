@@ -36,7 +36,7 @@ func (m *Matrix) failedOn(t *test) []*kernel {
 	return on
 }
 
-func (t *test) failedBelow(k *kernel) bool { return t.anyFailed(t.name+"/", k) }
+func (t *test) failedBelow(k *kernel) bool { return t.above && t.anyFailed(t.name+"/", k) }
 
 // anyFailed reports whether a test whose name begins so has failed.
 func (p *pkg) anyFailed(prefix string, k *kernel) bool {

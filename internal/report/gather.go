@@ -46,7 +46,7 @@ func (m *Matrix) Event(e result.Event) error {
 		p.build = append(p.build, strings.TrimSuffix(e.Output, "\n"))
 	case result.BuildFail:
 		m.pkg(e.ImportPath)
-	default:
+	case result.Run, result.Output, result.Pass, result.Fail, result.Skip, result.Blocked, result.NotRun:
 		m.tested(e)
 	}
 	return nil
@@ -143,6 +143,11 @@ func (m *Matrix) cell(p *pkg, e result.Event) *cell {
 		if t == nil {
 			t = &test{pkg: p, name: e.Test}
 			p.tests[e.Test] = t
+			for i, c := range e.Test {
+				if above := p.tests[e.Test[:i]]; c == '/' && above != nil {
+					above.above = true
+				}
+			}
 		}
 		cells = &t.cells
 	}

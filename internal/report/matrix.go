@@ -53,6 +53,7 @@ type pkg struct {
 type test struct {
 	*pkg
 	name  string
+	above bool // it has subtests
 	cells []*cell
 }
 

@@ -125,3 +125,20 @@ func TestOutputCut(t *testing.T) {
 		t.Errorf("a long line: %d bytes, %.60q", len(text), text)
 	}
 }
+
+// TestUnknownEvents is about streams of a later vmtest.
+func TestUnknownEvents(t *testing.T) {
+	m := &Matrix{}
+	for _, e := range []result.Event{
+		{Action: result.Header, Run: &result.RunInfo{Kernels: []string{"k"}, Packages: []string{"p"}}},
+		{Action: "weather", Reason: "rain"},
+		{Action: "weather", Kernel: "k", Reason: "rain"},
+	} {
+		if err := m.Event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(m.packages) != 1 || len(m.kernels) != 1 {
+		t.Errorf("%d packages, %d kernels", len(m.packages), len(m.kernels))
+	}
+}

@@ -71,8 +71,8 @@ func checkGolden(t *testing.T, golden, got string) {
 	}
 }
 
-// TestTextTorn renders streams that end anywhere, as those of killed runs do.
-func TestTextTorn(t *testing.T) {
+// TestTorn renders streams that end anywhere, as those of killed runs do.
+func TestTorn(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -82,13 +82,17 @@ func TestTextTorn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, c := range stream {
-			if c != '\n' {
-				continue
-			}
+		lines := bytes.SplitAfter(stream, []byte("\n"))
+		for n := 1; n < len(lines); n += max(1, len(lines)/40) {
 			var out bytes.Buffer
-			if err := renderText(bytes.NewReader(stream[:i+1]), &Text{Out: &out, Notes: &out}); err != nil {
-				t.Errorf("%s, cut after %d bytes: %v", file, i+1, err)
+			text := &Text{Out: &out, Notes: &out}
+			if err := renderText(bytes.NewReader(bytes.Join(lines[:n], nil)), text); err != nil {
+				t.Errorf("%s, cut after %d lines: %v", file, n, err)
+			}
+			for _, f := range Formats {
+				if err := text.Matrix.Write(&out, f.Name); err != nil {
+					t.Errorf("%s, cut after %d lines: %s: %v", file, n, f.Name, err)
+				}
 			}
 		}
 	}
