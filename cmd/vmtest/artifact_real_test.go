@@ -166,9 +166,10 @@ func (a *artifacts) testPlain(t *testing.T, dir string) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", "-m", "1G", "-nographic",
+	// env finds the real QEMU, not the scripts' own.
+	qemu := exec.CommandContext(ctx, "env", "qemu-system-x86_64", "-m", "1G", "-nographic",
 		"-kernel", "boot/vmlinuz", "-initrd", "boot/initramfs", "-append", "console=ttyS0")
-	qemu.Dir = exported
+	qemu.Dir, qemu.Env = exported, a.env
 	keyboard, err := qemu.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -178,21 +179,24 @@ func (a *artifacts) testPlain(t *testing.T, dir string) {
 	if err := qemu.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- qemu.Wait() }()
 	for _, step := range []struct{ shown, typed string }{
 		{"\n$ ", "uname -sr\r"},
 		{"\nLinux 6.12.", "poweroff\r"},
 	} {
 		for !strings.Contains(strings.ReplaceAll(screen.String(), "\r", ""), step.shown) {
-			if ctx.Err() != nil {
-				t.Fatalf("nothing shows %q:\n%s", step.shown, screen.String())
+			select {
+			case err := <-ended:
+				t.Fatalf("nothing shows %q before the end: %v\n%s", step.shown, err, screen.String())
+			case <-time.After(100 * time.Millisecond):
 			}
-			time.Sleep(100 * time.Millisecond)
 		}
 		if _, err := fmt.Fprint(keyboard, step.typed); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := qemu.Wait(); err != nil {
+	if err := <-ended; err != nil {
 		t.Errorf("QEMU: %v\n%s", err, screen.String())
 	}
 }

@@ -218,16 +218,24 @@ var (
 	elapsed   = regexp.MustCompile(`"(Elapsed|Boot|Time)":("[^"]*"|[0-9.]+)`)
 	goVersion = regexp.MustCompile(`"Go":"go[^"]*"`)
 	timestamp = regexp.MustCompile(`\[ *\d+\.\d{6}\]`)
+	digest    = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 	logFile   = regexp.MustCompile(`\S*/(console-\S*\.log)`)
 )
 
-// scrub SOURCE FILE writes a copy of stdout, stderr or a file in which what
-// differs from run to run is replaced.
+// scrub [-digests] SOURCE FILE writes a copy of stdout, stderr or a file in which
+// what differs from run to run is replaced.
 func cmdScrub(ts *testscript.TestScript, neg bool, args []string) {
+	digests := len(args) > 0 && args[0] == "-digests"
+	if digests {
+		args = args[1:]
+	}
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: scrub source file")
+		ts.Fatalf("usage: scrub [-digests] source file")
 	}
 	s := ts.ReadFile(args[0])
+	if digests {
+		s = digest.ReplaceAllString(s, "0")
+	}
 	s = seconds.ReplaceAllString(s, "0.00s")
 	s = elapsed.ReplaceAllString(s, `"$1":0`)
 	s = goVersion.ReplaceAllString(s, `"Go":"go0"`)

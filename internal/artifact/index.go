@@ -19,7 +19,11 @@ func Index(manifests []*Manifest) v1.IndexManifest {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
 	var annotations []map[string]string
 	for _, m := range manifests {
-		index.Manifests = append(index.Manifests, m.Descriptor)
+		d := m.Descriptor
+		// The manifest says that itself. Copying the index with the skopeo
+		// of Debian 12 would leave it out here, and change the digest.
+		d.ArtifactType = ""
+		index.Manifests = append(index.Manifests, d)
 		annotations = append(annotations, m.Annotations)
 	}
 	if !slices.ContainsFunc(manifests, func(m *Manifest) bool { return !m.IsTyped() }) {
