@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,47 +73,44 @@ var sampleObjects = []string{
 
 // Objects, with their debug information, do not depend on where the source is
 // and where it is built: neither from a source in the cache nor from a
-// directory. Nothing comes from ccache here, so it is not run each time.
+// directory. Nothing of them comes from ccache here.
 func TestObjectsReal(t *testing.T) {
-	if os.Getenv("VMTEST_TEST_COLD") == "" {
-		t.Skip("unpacks the source three times and compiles some of it four times: set VMTEST_TEST_COLD=1")
-	}
 	if hostArch != "amd64" {
 		t.Skip("the objects are those of an amd64 kernel")
 	}
 	dir := cacheDir(t)
-	first, err := linux612.open(t.Context(), Options{Dir: dir, Progress: reporter(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := filepath.Join(t.TempDir(), "linux")
-	err = copyTree(t.Context(), first.dir, source)
-	first.close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := t.TempDir()
-	for _, name := range []string{"apt", "debs", "ccache"} {
-		if err := os.Symlink(filepath.Join(dir, name), filepath.Join(other, name)); err != nil {
+	t.Run("cache", func(t *testing.T) {
+		other := t.TempDir()
+		for _, name := range []string{"apt", "debs", "ccache"} {
+			if err := os.Symlink(filepath.Join(dir, name), filepath.Join(other, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(compileSample(t, linux612, dir), compileSample(t, linux612, other)); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("directory", func(t *testing.T) {
+		place := t.TempDir()
+		source, moved, link := filepath.Join(place, "linux"), filepath.Join(place, "another-name"), filepath.Join(place, "link")
+		tree, err := linux612.open(t.Context(), Options{Dir: dir, Progress: reporter(t)})
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if diff := cmp.Diff(compileSample(t, linux612, dir), compileSample(t, linux612, other)); diff != "" {
-		t.Errorf("from a source in the cache: %s", diff)
-	}
-	before := compileSample(t, Directory{source}, other)
-	moved := filepath.Join(t.TempDir(), "another-name")
-	if err := os.Rename(source, moved); err != nil {
-		t.Fatal(err)
-	}
-	// Through a link, as homes are on some machines.
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(moved, link); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(before, compileSample(t, Directory{link}, t.TempDir())); diff != "" {
-		t.Errorf("from a directory: %s", diff)
-	}
+		err = copyTree(t.Context(), tree.dir, source)
+		tree.close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := compileSample(t, Directory{source}, t.TempDir())
+		// And through a link, as homes are on some machines.
+		if err := errors.Join(os.Rename(source, moved), os.Symlink(moved, link)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, compileSample(t, Directory{link}, t.TempDir())); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func compileSample(t *testing.T, source Source, dir string) map[string]string {
