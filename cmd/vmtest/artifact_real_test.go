@@ -182,8 +182,8 @@ func (a *artifacts) testPlain(t *testing.T, dir string) {
 	ended := make(chan error, 1)
 	go func() { ended <- qemu.Wait() }()
 	for _, step := range []struct{ shown, typed string }{
-		{"\n$ ", "uname -sr\r"},
-		{"\nLinux 6.12.", "poweroff\r"},
+		{"\n$ ", "uname -r\r"},
+		{"\n6.12.", "poweroff\r"}, // u-root takes one flag at a time
 	} {
 		for !strings.Contains(strings.ReplaceAll(screen.String(), "\r", ""), step.shown) {
 			select {
