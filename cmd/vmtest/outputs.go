@@ -95,9 +95,7 @@ func (o *outputs) open(a *app, stdout io.Writer) (result.Sink, error) {
 // close writes what is written at the end. Of a run that did not begin there is
 // nothing to report.
 func (o *outputs) close(a *app, stdout io.Writer) error {
-	if o.kept != nil {
-		defer o.kept.Cancel()
-	}
+	defer o.cancel()
 	if o.matrix.Empty() {
 		return nil
 	}
@@ -120,6 +118,13 @@ func (o *outputs) close(a *app, stdout io.Writer) error {
 		errs = append(errs, actions.AppendSummary(o.matrix.Summary), o.matrix.WriteAnnotations(a.commands()))
 	}
 	return errors.Join(errs...)
+}
+
+// cancel writes nothing.
+func (o *outputs) cancel() {
+	if o.kept != nil {
+		o.kept.Cancel()
+	}
 }
 
 func (o *outputs) write(path, format string) error {

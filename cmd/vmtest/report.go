@@ -103,7 +103,11 @@ func (a *app) render(r *reportFlags, stdout io.Writer, args []string) error {
 	} else {
 		err = result.Decode(sources[0].R, sink)
 	}
-	return errors.Join(err, r.close(a, stdout))
+	if err != nil { // half a report would look like a whole one
+		r.cancel()
+		return err
+	}
+	return r.close(a, stdout)
 }
 
 func (r *reportFlags) expected() []string {
