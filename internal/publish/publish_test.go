@@ -32,7 +32,7 @@ import (
 // server is an in-process registry with a switch for faults.
 type server struct {
 	repository string       // HOST/REPOSITORY
-	fault      atomic.Value // of func(*http.Request) (status int), 0 for none
+	fault      atomic.Value // of func(*http.Request) (status int), 0 for none, < 0 to do it and answer that
 
 	mu  sync.Mutex
 	log []string // METHOD PATH of what was changed
@@ -43,8 +43,12 @@ func newServer(t *testing.T) *server {
 	r := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if f, ok := s.fault.Load().(func(*http.Request) int); ok {
-			if status := f(q); status != 0 {
+			if status := f(q); status > 0 {
 				w.WriteHeader(status)
+				return
+			} else if status < 0 {
+				r.ServeHTTP(httptest.NewRecorder(), q)
+				w.WriteHeader(-status)
 				return
 			}
 		}
@@ -419,6 +423,7 @@ func TestFaults(t *testing.T) {
 		{"takes no tag", at("PUT", "/manifests/6", 403), "move tag 6.12.94-20261121:", "docker login", nil},
 		{"moves no series", at("PUT", "/manifests/6.12", 500), "move tag 6.12.94", "", nil},
 		{"moves no channel", at("PUT", "/manifests/stable", 500), "move tag stable", "", []string{"6.12.94", "6.12.94-20261121"}},
+		{"moves a channel and denies it", at("PUT", "/manifests/stable", -502), "move tag stable", "", nil},
 	} {
 		s.fault.Store(c.fault)
 		_, err := publish(t, s, next, tags)
@@ -484,7 +489,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.fault.Store(func(q *http.Request) int {
-		if q.Method == http.MethodPut && strings.HasSuffix(q.URL.Path, "/stable") {
+		if q.Method == http.MethodPut && strings.HasSuffix(q.URL.Path, "/stable") && ctx.Err() == nil {
 			cancel(errors.New("interrupted"))
 			io.Copy(io.Discard, q.Body) // only then the server sees that nobody waits
 			<-q.Context().Done()

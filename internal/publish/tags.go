@@ -165,7 +165,12 @@ func (r *Repository) Tag(ctx context.Context, release *Release, tags Tags) ([]Mo
 			continue
 		}
 		if err := r.put(ctx, r.tag(m.Tag), release.document()); err != nil {
-			return nil, errors.Join(fmt.Errorf("move tag %s: %w", m.Tag, err), r.putBack(ctx, moves[:i]))
+			moved := moves[:i+1] // an answer that did not come may have been yes
+			var refused *registry.Error
+			if errors.As(err, &refused) && refused.Final() {
+				moved = moves[:i]
+			}
+			return nil, errors.Join(fmt.Errorf("move tag %s: %w", m.Tag, err), r.putBack(ctx, moved))
 		}
 	}
 	return moves, nil

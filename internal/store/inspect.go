@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -54,6 +55,7 @@ func (s *Store) inspect(ctx context.Context, ref kernelref.Ref) (*Image, error) 
 		return nil, err
 	}
 	image := &Image{store: s, from: from}
+	found = slices.CompactFunc(slices.SortedFunc(slices.Values(found), byDigest), func(a, b v1.Descriptor) bool { return a.Digest == b.Digest })
 	if len(found) == 1 {
 		image.Digest = found[0].Digest.String()
 	}
@@ -64,6 +66,9 @@ func (s *Store) inspect(ctx context.Context, ref kernelref.Ref) (*Image, error) 
 	}
 	return image, nil
 }
+
+// byDigest brings what has several tags together.
+func byDigest(a, b v1.Descriptor) int { return cmp.Compare(a.Digest.Hex, b.Digest.Hex) }
 
 // ErrNoImage is the error about a kernel that is no image.
 var ErrNoImage = errors.New("it is no image, but a kernel of another kind")

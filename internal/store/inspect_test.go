@@ -39,7 +39,9 @@ func TestInspect(t *testing.T) {
 			fetched = append(fetched, p.What)
 		}
 	}
-	for _, ref := range []string{"oci:" + dir + ":6.12", server.repository + ":6.12", server.repository + "@" + index} {
+	pack(t, dir, "stable", "6.12.95", "arm64")
+	pack(t, dir, "stable", "6.12.95", "amd64")
+	for _, ref := range []string{"oci:" + dir, "oci:" + dir + ":6.12", server.repository + ":6.12", server.repository + "@" + index} {
 		fetched = nil
 		image, err := inspect(t, s, "%s", ref)
 		if err != nil {
