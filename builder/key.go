@@ -8,7 +8,7 @@ import (
 
 // recipe is part of every key: it changes when this package makes another
 // kernel out of the same ingredients.
-const recipe = "4"
+const recipe = "5"
 
 // A description is everything that decides what a finished kernel is. It is
 // known before anything is unpacked or configured.

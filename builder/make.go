@@ -43,6 +43,9 @@ func (b *build) make(ctx context.Context, line func(string), targets ...string) 
 		"PAHOLE=" + filepath.Join(b.out, paholeWrapper),
 		"KCFLAGS=" + b.prefixMaps(),
 		"KAFLAGS=" + b.prefixMaps(),
+		// No kernel here has Rust in it, but the configuration would record
+		// which compiler this machine has.
+		"RUSTC=" + noRust,
 		// Even empty, this keeps setlocalversion from asking git for a suffix.
 		"LOCALVERSION=",
 	}, targets...)
@@ -76,6 +79,9 @@ func (b *build) make(ctx context.Context, line func(string), targets ...string) 
 	}
 	return nil
 }
+
+// noRust names no program, so that any machine looks like one without Rust.
+const noRust = "vmtest-no-rustc"
 
 // debugPrefix is the name of the build directory in debug information.
 const debugPrefix = "/vmtest"

@@ -39,7 +39,7 @@ func modprobe(args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(paths) == 0 && !quiet && !modules.builtin(args[0]) {
+	if len(paths) == 0 && !quiet && !modules.isBuiltin(args[0]) {
 		return fmt.Errorf("no module or alias %s in %s", args[0], modules.dir)
 	}
 	for _, path := range paths {
@@ -99,8 +99,17 @@ func (m *modules) find(name string) ([]string, error) {
 	})
 }
 
-func (m *modules) builtin(name string) (found bool) {
+// isBuiltin tells whether a name or an alias stands for a part of the kernel
+// itself. Files that are missing hold none.
+func (m *modules) isBuiltin(name string) (found bool) {
 	_ = m.lines("modules.builtin", func(line string) { found = found || moduleName(line) == moduleName(name) })
+	info, _ := os.ReadFile(filepath.Join(m.dir, "modules.builtin.modinfo")) // MODULE.KEY=VALUE, each ended by a zero byte
+	for entry := range strings.SplitSeq(string(info), "\x00") {
+		key, alias, _ := strings.Cut(entry, "=")
+		if !found && strings.HasSuffix(key, ".alias") {
+			found, _ = path.Match(alias, name)
+		}
+	}
 	return found
 }
 

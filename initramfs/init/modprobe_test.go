@@ -13,6 +13,8 @@ func TestFindModules(t *testing.T) {
 		"modules.dep":     "kernel/net/veth.ko.xz:\nkernel/net/sch-ingress.ko: kernel/a.ko kernel/b.ko\n",
 		"modules.alias":   "# Aliases extracted from modules themselves.\nalias rtnl-link-veth veth\nalias net-sch-[a-z]* sch_ingress\nalias tcp* veth\nalias tcp_a* sch_ingress\n",
 		"modules.builtin": "kernel/fs/overlayfs/overlay.ko\n",
+
+		"modules.builtin.modinfo": "9p.alias=fs-9p\x009p.license=GPL\x00dummy.alias=rtnl-link-dummy*\x00dummy.description=no-alias\x00",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
@@ -35,8 +37,12 @@ func TestFindModules(t *testing.T) {
 	if want := []string{"kernel/a.ko", "kernel/b.ko"}; !slices.Equal(m.needs[ingress], want) {
 		t.Errorf("%s needs %q, want %q", ingress, m.needs[ingress], want)
 	}
-	if !m.builtin("overlay") || m.builtin("veth") {
-		t.Error("what is built in is not told from what is not")
+	for name, want := range map[string]bool{
+		"overlay": true, "fs-9p": true, "rtnl-link-dummy0": true, "veth": false, "GPL": false, "no-alias": false,
+	} {
+		if got := m.isBuiltin(name); got != want {
+			t.Errorf("isBuiltin(%q) = %t", name, got)
+		}
 	}
 }
 
