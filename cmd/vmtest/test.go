@@ -35,6 +35,8 @@ type testFlags struct {
 	blocklists     stringList
 	strict         bool
 	splats         bool
+	retry          int
+	failOnFlaky    bool
 	setup          bool
 	mode           string
 	patterns       []string
@@ -94,6 +96,8 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.Var(&t.blocklists, "blocklist", "read this `file` instead of the module's .vmtest; may be repeated")
 	fs.BoolVar(&t.strict, "blocklist-strict", false, "fail when an entry matches nothing, has expired, or expects a failure that passes")
 	fs.BoolVar(&t.splats, "fail-on-splat", true, "fail when the kernel reports a fault in itself")
+	fs.IntVar(&t.retry, "retry", 0, "run tests that failed again in a fresh machine, up to `N` times; those that pass then are flaky")
+	fs.BoolVar(&t.failOnFlaky, "fail-on-flaky", false, "fail when a test passed only when it ran again")
 	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as vmtest setup does")
 	fs.StringVar(&t.mode, "mode", "host", "`place` where tests are compiled: host, or guest to run go test itself there")
 	for name, why := range refused {
@@ -150,6 +154,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	if err := t.outputs.check(); err != nil {
 		return err
 	}
+	if err := t.checkRetry(); err != nil {
+		return err
+	}
 	if t.mode != "host" && t.mode != "guest" {
 		return usagef("", "-mode %s: want host or guest", t.mode)
 	}
@@ -158,6 +165,23 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	}
 	if t.mode == "guest" && t.arch.foreign() {
 		return usagef("-mode=host compiles the tests here", "-mode guest: this machine's Go toolchain does not run on %s", &t.arch)
+	}
+	return nil
+}
+
+// checkRetry refuses what makes no sense together with -retry.
+func (t *testFlags) checkRetry() error {
+	switch {
+	case t.retry < 0:
+		return usagef("", "-retry %d: want 0 or more", t.retry)
+	case t.retry == 0:
+		return nil
+	case t.Bench != "":
+		return usagef("run benchmarks by themselves", "-retry %d: benchmarks (-bench) are not run again", t.retry)
+	case slices.Contains(t.binary, "-test.failfast=true"):
+		return usagef("leave out one of them", "-retry %d: with -failfast it is not known which tests fail", t.retry)
+	case t.mode == "guest":
+		return usagef("-mode=host runs failed tests again", "-mode guest: go test does not know -retry %d", t.retry)
 	}
 	return nil
 }
@@ -257,6 +281,8 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Sink:        sinks{result.Encode(rec), sink},
 		FailOnSplat: t.splats,
 		Strict:      t.strict,
+		Retry:       t.retry,
+		FailOnFlaky: t.failOnFlaky,
 		Progress:    a.progress,
 	}
 	code, err := run.Do(ctx)

@@ -63,6 +63,23 @@ func splitPattern(s string) [][]string {
 	return all
 }
 
+// Narrow is a pattern, given as -run or empty, held to some top-level tests.
+func Narrow(pattern string, tests []string) string {
+	var narrow []string
+	for _, elements := range splitPattern(pattern) {
+		top, err := regexp.Compile(strings.ReplaceAll(elements[0], " ", "_"))
+		for _, test := range tests {
+			if err == nil && top.MatchString(test) {
+				narrow = append(narrow, strings.Join(append([]string{"^" + test + "$"}, elements[1:]...), "/"))
+			}
+		}
+	}
+	if narrow == nil {
+		return "^$"
+	}
+	return strings.Join(narrow, "|")
+}
+
 // MatchTop reports whether a top-level test is selected, itself or for the sake
 // of its subtests.
 func (p Pattern) MatchTop(name string) bool {

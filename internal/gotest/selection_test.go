@@ -23,6 +23,26 @@ func TestÜmlaut(t *testing.T)  { sub(t) }
 func Test1(t *testing.T)       { sub(t) }
 `
 
+func TestNarrow(t *testing.T) {
+	for _, tt := range []struct{ pattern, want string }{
+		{"", "^TestA$|^Test1$"},
+		{"TestA", "^TestA$"},
+		{"TestA/a|TestB_x", "^TestA$/a"},
+		{"/b", "^TestA$/b|^Test1$/b"},
+		{"^(TestA|Test1)$/^a$", "^TestA$/^a$|^Test1$/^a$"},
+		{"TestB_x", "^$"},
+	} {
+		got := Narrow(tt.pattern, []string{"TestA", "Test1"})
+		if got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.pattern, got, tt.want)
+		}
+		p, err := ParsePattern(got)
+		if err != nil || p.MatchTop("TestAB") || p.MatchTop("Test") {
+			t.Errorf("%q: %q matches others, or nothing: %v", tt.pattern, got, err)
+		}
+	}
+}
+
 // TestPatternAgrees compares with what real binaries run: a test that is
 // expected must report, and none that is not expected may.
 func TestPatternAgrees(t *testing.T) {

@@ -76,7 +76,7 @@ func capped(list []annotation) []annotation {
 // annotations are those of the tests first, for most of them have a line.
 func (m *Matrix) annotations() []annotation {
 	here, everywhere := m.failing()
-	list := append(m.testAnnotations(here), m.testAnnotations(everywhere)...)
+	list := slices.Concat(m.testAnnotations(here, m.failedOn), m.testAnnotations(everywhere, m.failedOn), m.flakyAnnotations())
 	for _, p := range m.pkgs() {
 		if len(p.build) > 0 {
 			list = append(list, m.buildAnnotation(p))
@@ -115,7 +115,7 @@ func said(e result.Event) string {
 
 // testAnnotations is one for each place in a test that something failed at,
 // with the kernels it did so on, and the first of the subtests.
-func (m *Matrix) testAnnotations(tests []*test) []annotation {
+func (m *Matrix) testAnnotations(tests []*test, failedOn func(*test) []*kernel) []annotation {
 	type failures struct {
 		annotation
 		top            *test
@@ -123,7 +123,7 @@ func (m *Matrix) testAnnotations(tests []*test) []annotation {
 	}
 	var all []*failures
 	for _, t := range tests {
-		for _, k := range m.failedOn(t) {
+		for _, k := range failedOn(t) {
 			cause := t.cell(k).cause()
 			f := &failures{top: t.top(), annotation: annotation{
 				file: m.source(t.pkg, cause.File), line: cause.Line, message: t.why(k),
@@ -146,6 +146,31 @@ func (m *Matrix) testAnnotations(tests []*test) []annotation {
 		list = append(list, f.annotation)
 	}
 	return list
+}
+
+// flakyAnnotations warn of tests that passed in a further attempt only.
+func (m *Matrix) flakyAnnotations() []annotation {
+	list := m.testAnnotations(m.rows(), func(t *test) []*kernel {
+		return slices.DeleteFunc(slices.Clone(m.kernels), func(k *kernel) bool {
+			c := t.cell(k)
+			return c.outcome != flaky || len(c.earlier) == 0 || t.above && t.anyFlaky(t.name+"/", k)
+		})
+	})
+	for i := range list {
+		list[i].warning = true
+		list[i].title += " and passed when it ran again"
+	}
+	return list
+}
+
+// anyFlaky reports whether a test whose name begins so is flaky.
+func (p *pkg) anyFlaky(prefix string, k *kernel) bool {
+	for name, t := range p.tests {
+		if strings.HasPrefix(name, prefix) && t.cell(k).outcome == flaky {
+			return true
+		}
+	}
+	return false
 }
 
 // source is the file that a test's output names, relative to the checkout. go

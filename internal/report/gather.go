@@ -21,7 +21,9 @@ func (m *Matrix) Event(e result.Event) error {
 			m.pkg(path)
 		}
 	case result.Kernel:
-		m.kernel(e.Kernel).machine = e.Machine
+		if k := m.kernel(e.Kernel); k.machine == nil { // not one that it got to run tests again
+			k.machine = e.Machine
+		}
 	case result.Splat:
 		k := m.kernel(e.Kernel)
 		k.splats = append(k.splats, e)
@@ -70,6 +72,9 @@ func (m *Matrix) tested(e result.Event) {
 		}
 	case result.Pass, result.Fail, result.Skip, result.Blocked, result.NotRun:
 		c.ended(e)
+		if c.outcome == flaky && e.Attempt > 1 {
+			p.forgive(m.kernel(e.Kernel), e)
+		}
 		if e.Test == "" && e.Action == result.Pass {
 			p.benchmarked(m.kernel(e.Kernel))
 		}
@@ -155,7 +160,7 @@ func (m *Matrix) cell(p *pkg, e result.Event) *cell {
 		*cells = append(*cells, nil)
 	}
 	if (*cells)[k.column] == nil {
-		(*cells)[k.column] = &cell{outcome: absent}
+		(*cells)[k.column] = &cell{try: try{outcome: absent}}
 	}
 	return (*cells)[k.column]
 }
@@ -172,19 +177,35 @@ func (c *cell) ended(e result.Event) {
 	if o == failed {
 		c.failures++
 	}
-	again := max(e.Attempt, 1) > c.attempt
+	t := try{outcome: o, attempt: max(e.Attempt, 1), reason: e.Reason, output: out}
+	if e.Elapsed != nil {
+		t.elapsed = *e.Elapsed
+	}
 	switch {
 	case c.attempt == 0:
-	case again && o == ok && c.outcome.bad():
-		o, out = flaky, c.output // what it printed when it failed
-	case again:
+	case t.attempt > c.attempt && c.outcome.bad():
+		if o == skipped {
+			return // which is not to pass
+		}
+		c.earlier = append(c.earlier, c.try)
+		if !o.bad() {
+			t.outcome, t.output = flaky, c.output // what it printed when it failed
+		}
 	case o.rank() >= c.outcome.rank():
 		return
 	}
-	c.outcome, c.attempt, c.output, c.found = o, max(e.Attempt, 1), out, nil
-	c.reason, c.block = e.Reason, e.Block
-	if e.Elapsed != nil {
-		c.elapsed = *e.Elapsed
+	c.try, c.block = t, e.Block
+}
+
+// forgive makes subtests flaky that failed and did not come again when the test
+// above them passed in a further attempt.
+func (p *pkg) forgive(k *kernel, e result.Event) {
+	for name, t := range p.tests {
+		c := t.cell(k)
+		if strings.HasPrefix(name, e.Test+"/") && c.outcome.bad() && c.attempt < e.Attempt {
+			c.earlier = append(c.earlier, c.try)
+			c.outcome, c.attempt, c.reason = flaky, e.Attempt, ""
+		}
 	}
 }
 

@@ -43,6 +43,7 @@ func (g *GoTest) Event(e result.Event) error {
 	case result.BuildOutput, result.BuildFail:
 		g.emit(e)
 	case result.Start:
+		delete(g.packages, e.Package) // a further attempt is a run like the first
 		g.start(e)
 	case result.Run:
 		g.run(e)

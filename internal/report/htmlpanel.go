@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -127,7 +128,7 @@ func blockFacts(c *cell) []htmlNamed {
 // testPanel is what there is to say about a test on a kernel, or nil.
 func (p *htmlPage) testPanel(t *test, k *kernel) *htmlPanel {
 	c := t.cell(k)
-	parts := p.output(c)
+	parts := p.outputs(c)
 	if parts == nil && c.reason == "" && c.block == nil && c.outcome != failed && c.outcome != flaky {
 		return nil
 	}
@@ -159,6 +160,25 @@ func (p *htmlPage) testPanel(t *test, k *kernel) *htmlPanel {
 		}
 	}
 	return h
+}
+
+// outputs are what a test printed in all attempts, the last one first.
+func (p *htmlPage) outputs(c *cell) []htmlPart {
+	if len(c.earlier) == 0 {
+		return p.output(c)
+	}
+	var parts []htmlPart
+	tries := slices.Clone(c.earlier)
+	if c.outcome != flaky { // whose output is that of the last failure
+		tries = append(tries, c.try)
+	}
+	for i := range slices.Backward(tries) {
+		try := cell{try: tries[i]}
+		for _, part := range p.output(&try) {
+			parts = append(parts, htmlPart{fmt.Sprintf("Attempt %d", try.attempt), part.Text})
+		}
+	}
+	return parts
 }
 
 // output is what a test printed, as far as the page has room for it.

@@ -51,7 +51,18 @@ type (
 		Failure *junitDetail `xml:"failure"`
 		Error   *junitDetail `xml:"error"`
 		Skipped *junitDetail `xml:"skipped"`
+		Reruns  []*junitRerun
 		Output  *junitOutput `xml:"system-out"`
+	}
+	// junitRerun is an attempt that failed, of several, as surefire has it: a
+	// flakyFailure or flakyError where the last one passed; where that failed,
+	// too, the first is the failure, and the others are a rerunFailure or
+	// rerunError each.
+	junitRerun struct {
+		XMLName xml.Name
+		Message string      `xml:"message,attr"`
+		Type    string      `xml:"type,attr"`
+		Trace   junitOutput `xml:"stackTrace"`
 	}
 	junitDetail struct {
 		Message string `xml:"message,attr"`
@@ -174,19 +185,12 @@ func (m *Matrix) junitTest(t *test, k *kernel) *junitCase {
 	c := t.cell(k)
 	j := &junitCase{Name: t.name, Time: junitSeconds(c.elapsed)}
 	switch c.outcome {
-	case failed:
-		cause := c.cause()
-		if j.File = m.source(t.pkg, cause.File); j.File != "" {
-			j.Line = cause.Line
+	case failed, notRun:
+		tries := append(slices.Clone(c.earlier), c.try)
+		m.junitFailure(j, t, k, &tries[0])
+		for i := range tries[1:] {
+			j.rerun("rerun", t, k, &tries[i+1])
 		}
-		d := &junitDetail{Message: t.why(k), Text: junitText(c.output.text())}
-		if c.reason != "" {
-			j.Error = d
-		} else {
-			j.Failure = d
-		}
-	case notRun:
-		j.Error = &junitDetail{Message: "did not run: " + c.reason}
 	case blocked:
 		j.Skipped = &junitDetail{Message: "blocked: " + c.note()}
 	case skipped:
@@ -194,12 +198,47 @@ func (m *Matrix) junitTest(t *test, k *kernel) *junitCase {
 	case expected:
 		j.Output = printed("failed as expected: "+c.note()+"\n", c)
 	case flaky:
-		j.Output = printed(fmt.Sprintf("failed %d of %d times\n", c.failures, c.runs), c)
+		for i := range c.earlier {
+			j.rerun("flaky", t, k, &c.earlier[i])
+		}
+		if j.Reruns == nil {
+			j.Output = printed(c.whyFlaky()+"\n", c)
+		}
 	default:
 		j.Output = printed("", c)
 	}
 	return j
 }
+
+// junitFailure is the failure, or the error, of a test.
+func (m *Matrix) junitFailure(j *junitCase, t *test, k *kernel, failure *try) {
+	cause := failure.cause()
+	if j.File = m.source(t.pkg, cause.File); j.File != "" {
+		j.Line = cause.Line
+	}
+	d := &junitDetail{Message: t.whyOf(failure, k), Text: junitText(failure.output.text())}
+	if failure.isError() {
+		j.Error = d
+	} else {
+		j.Failure = d
+	}
+}
+
+// rerun adds a failed attempt: kind is flaky or rerun.
+func (j *junitCase) rerun(kind string, t *test, k *kernel, failure *try) {
+	name := kind + "Failure"
+	if failure.isError() {
+		name = kind + "Error"
+	}
+	j.Reruns = append(j.Reruns, &junitRerun{
+		XMLName: xml.Name{Local: name}, Message: t.whyOf(failure, k),
+		Type: fmt.Sprintf("attempt %d", failure.attempt), Trace: junitOutput{junitText(failure.output.text())},
+	})
+}
+
+// isError reports whether something happened to a test that it did not say
+// itself.
+func (t *try) isError() bool { return t.outcome == notRun || t.reason != "" }
 
 func printed(before string, c *cell) *junitOutput {
 	if before == "" && c.output.empty() {

@@ -123,6 +123,8 @@ func FuzzJUnit(f *testing.F) {
 			{Action: result.Kernel, Kernel: "k", Machine: &result.MachineInfo{Release: s}},
 			{Action: result.Output, Kernel: "k", Package: "p", Test: "T/" + s, Output: s + "\n"},
 			{Action: result.Fail, Kernel: "k", Package: "p", Test: "T/" + s, Reason: s},
+			{Action: result.Output, Kernel: "k", Package: "p", Test: "T/" + s, Output: s + "\n"},
+			{Action: result.Fail, Kernel: "k", Package: "p", Test: "T/" + s, Attempt: 2},
 			{Action: result.Splat, Kernel: "k", Reason: s, Lines: strings.Split(s, "\n")},
 			{Action: result.BuildOutput, ImportPath: "p", Output: s},
 		} {
@@ -140,7 +142,7 @@ func FuzzJUnit(f *testing.F) {
 			if err != nil {
 				t.Fatalf("%v:\n%s", err, b.Bytes())
 			}
-			if e, ok := token.(xml.StartElement); ok && !strings.Contains(" testsuites testsuite properties property testcase failure error skipped system-out ", " "+e.Name.Local+" ") {
+			if e, ok := token.(xml.StartElement); ok && !strings.Contains(" testsuites testsuite properties property testcase failure error skipped rerunFailure stackTrace system-out ", " "+e.Name.Local+" ") {
 				t.Errorf("element %s:\n%s", e.Name.Local, b.Bytes())
 			}
 		}

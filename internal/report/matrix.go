@@ -59,16 +59,22 @@ type test struct {
 
 // A cell is a test, or a package as a whole, on one kernel.
 type cell struct {
-	outcome  outcome
-	elapsed  float64 // seconds
-	attempt  int     // the last one, from 1; 0: nothing was reported
-	runs     int     // with -count, or after a failure, several
+	try
+	earlier  []try // that failed, each followed by an attempt more
+	runs     int   // with -count, or after a failure, several
 	failures int
-	reason   string            // why, where the test could not say it
 	block    *result.BlockInfo // the blocklist's entry about it
-	output   output            // of the run that decided
 	printing output            // of the run under way
-	found    *failure.Cause    // in output, once that was looked for
+}
+
+// A try is one attempt at a test.
+type try struct {
+	outcome outcome
+	elapsed float64        // seconds
+	attempt int            // from 1; 0: nothing was reported
+	reason  string         // why, where the test could not say it
+	output  output         // of the run that decided
+	found   *failure.Cause // in output, once that was looked for
 }
 
 type outcome string
@@ -97,7 +103,7 @@ func (o outcome) bad() bool { return o == failed || o == notRun }
 func (o outcome) ran() bool { return o == failed || o == flaky || o == expected || o == ok }
 
 // nowhere is the cell of a test on a kernel that has nothing to say about it.
-var nowhere = &cell{outcome: absent}
+var nowhere = &cell{try: try{outcome: absent}}
 
 func (t *test) cell(k *kernel) *cell { return at(t.cells, k) }
 
@@ -120,24 +126,40 @@ func (t *test) top() *test {
 func (t *test) isTop() bool { return !strings.Contains(t.name, "/") }
 
 // cause is why a test failed, or was skipped, as far as it said so.
-func (c *cell) cause() failure.Cause {
-	if c.found == nil {
-		found := failure.Find(c.output.lines())
-		if c.reason != "" && !found.Fatal { // a panic says more than how the binary ended
-			found.Message = failure.Line(c.reason)
+func (t *try) cause() failure.Cause {
+	if t.found == nil {
+		found := failure.Find(t.output.lines())
+		if t.reason != "" && !found.Fatal { // a panic says more than how the binary ended
+			found.Message = failure.Line(t.reason)
 		}
 		found.Message = clip(found.Message, causeLimit)
-		c.found = &found
+		t.found = &found
 	}
-	return *c.found
+	return *t.found
+}
+
+// whyFlaky is what makes a test flaky: what the blocklist says, or how often it
+// failed.
+func (c *cell) whyFlaky() string {
+	switch {
+	case c.block != nil:
+		return c.note()
+	case c.failures == 0:
+		return "did not report at first"
+	}
+	return fmt.Sprintf("failed %d of %d times", c.failures, c.runs)
 }
 
 // causeLimit is in characters. A verifier's error fits, its log does not.
 const causeLimit = 480
 
 // why is the cause of a test's failure in a line that is never empty.
-func (t *test) why(k *kernel) string {
-	switch message := t.cell(k).cause().Message; {
+func (t *test) why(k *kernel) string { return t.whyOf(&t.cell(k).try, k) }
+
+func (t *test) whyOf(failure *try, k *kernel) string {
+	switch message := failure.cause().Message; {
+	case failure.outcome == notRun:
+		return "did not run: " + failure.reason
 	case message != "":
 		return message
 	case t.failedBelow(k):

@@ -32,6 +32,10 @@ func TestOutcome(t *testing.T) {
 		{"passes the second time", []result.Event{{Action: result.Fail}, {Action: result.Pass, Attempt: 2}}, flaky, 2, 1, "1"},
 		{"passes the third time", []result.Event{{Action: result.Fail}, {Action: result.Fail, Attempt: 2}, {Action: result.Pass, Attempt: 3}}, flaky, 3, 2, "2"},
 		{"never passes", []result.Event{{Action: result.Fail}, {Action: result.Fail, Attempt: 2}}, failed, 2, 2, "2"},
+		{"flaky, then passes with its package", []result.Event{{Action: result.Fail}, {Action: result.Pass, Attempt: 2}, {Action: result.Pass, Attempt: 3}}, flaky, 3, 1, "1"},
+		{"passes, then fails with its package", []result.Event{{Action: result.Pass}, {Action: result.Fail, Attempt: 2}}, failed, 2, 1, "2"},
+		{"fails, then skips itself", []result.Event{{Action: result.Fail}, {Action: result.Skip, Attempt: 2}}, failed, 2, 1, "1"},
+		{"fails, then as expected", []result.Event{{Action: result.Fail}, {Action: result.Fail, Attempt: 2, Block: failBlock}}, flaky, 2, 1, "1"},
 		{"did not run, then passes", []result.Event{{Action: result.NotRun}, {Action: result.Pass, Attempt: 2}}, flaky, 2, 0, "1"},
 		{"in two streams, one of which lost its kernel", []result.Event{{Action: result.NotRun}, {Action: result.Pass}}, notRun, 2, 0, "1"},
 	} {

@@ -294,11 +294,7 @@ func (s *summary) flaky() {
 			if c.outcome != flaky {
 				continue
 			}
-			why := fmt.Sprintf("failed %d of %d times", c.failures, c.runs)
-			if c.block != nil {
-				why = plain(c.note())
-			}
-			rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |\n", s.name(t), code(k.label), why, says(c)))
+			rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |\n", s.name(t), code(k.label), plain(c.whyFlaky()), says(c)))
 		}
 	}
 	s.section("Flaky", "| test | on | why | what it said |\n|:--|:--|:--|:--|\n", rows)

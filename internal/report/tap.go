@@ -100,7 +100,7 @@ func (m *Matrix) tapTest(row *test, k *kernel) *tapPoint {
 	case skipped:
 		t.directive = "SKIP " + c.cause().Message
 	case flaky:
-		t.why, t.output = fmt.Sprintf("failed %d of %d times", c.failures, c.runs), c.output.text()
+		t.why, t.output = c.whyFlaky(), c.output.text()
 	}
 	return t
 }

@@ -186,10 +186,13 @@ func (t *Text) endPackage(e result.Event) {
 	if e.Reason != "" {
 		t.printf("%s: %s\n", e.Package, e.Reason)
 	}
-	name := t.name(e)
+	name, again := t.name(e), ""
+	if e.Attempt > 1 {
+		again = fmt.Sprintf(" [attempt %d]", e.Attempt)
+	}
 	switch {
 	case e.Action == result.Fail:
-		t.printf("FAIL\t%s\t%.3fs\n", name, seconds(e))
+		t.printf("FAIL\t%s\t%.3fs%s\n", name, seconds(e), again)
 	case e.Action == result.Skip:
 		if p.noTestFiles() {
 			t.printf("?   \t%s\t[no test files]\n", name)
@@ -197,9 +200,9 @@ func (t *Text) endPackage(e result.Event) {
 			t.printf("ok  \t%s\t%.3fs [no tests to run]\n", name, seconds(e))
 		}
 	case p.coverage != "":
-		t.printf("ok  \t%s\t%.3fs\t%s\n", name, seconds(e), p.coverage)
+		t.printf("ok  \t%s\t%.3fs%s\t%s\n", name, seconds(e), again, p.coverage)
 	default:
-		t.printf("ok  \t%s\t%.3fs\n", name, seconds(e))
+		t.printf("ok  \t%s\t%.3fs%s\n", name, seconds(e), again)
 	}
 }
 
@@ -318,7 +321,7 @@ func (t *Text) verdict(e result.Event) {
 			t.err = err
 		}
 	default:
-		t.blockedTests()
+		t.remarkable()
 	}
 	if *e.Code != 0 {
 		t.printf("FAIL\n")
@@ -329,12 +332,15 @@ func (t *Text) verdict(e result.Event) {
 	t.notef("vmtest: %s in %.1fs\n", t.Matrix.totals(), seconds(e))
 }
 
-// blockedTests lists what the blocklist kept from running; with several kernels
-// the table does.
-func (t *Text) blockedTests() {
+// remarkable lists what the blocklist kept from running or excused, and what is
+// flaky; with several kernels the table does.
+func (t *Text) remarkable() {
 	k := t.Matrix.kernels[0]
 	for _, row := range t.Matrix.rows() {
-		if c := row.cell(k); c.outcome != ok && c.block != nil {
+		switch c := row.cell(k); {
+		case c.outcome == flaky:
+			t.notef("vmtest: flaky %s.%s: %s\n", row.path, row.name, c.whyFlaky())
+		case c.outcome != ok && c.block != nil:
 			t.notef("vmtest: %s %s.%s: %s\n", c.outcome, row.path, row.name, c.note())
 		}
 	}

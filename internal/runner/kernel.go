@@ -20,11 +20,13 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
 
-// A kernelRun is one kernel's part of a run.
+// A kernelRun is one kernel's part of a run, on one machine.
 type kernelRun struct {
 	*Run
 	name    string
 	file    string // the name, in the names of files
+	attempt int    // which machine of the kernel's this is, from 1
+	tasks   []task
 	guest   *boot.Running
 	log     *console.Log
 	blocked *blocklist.Set
@@ -33,43 +35,62 @@ type kernelRun struct {
 
 	splatsMu   sync.Mutex
 	splatsTold int
+
+	endedMu sync.Mutex
+	ended   map[string]*task // by package: what has to run again, or nil
 }
 
-// runKernel boots one kernel and runs all packages on it. Whatever happens is
-// in the stream afterwards.
+// runKernel boots one kernel and runs all packages on it, and in further
+// machines what failed. Whatever happens is in the stream afterwards.
 func (r *Run) runKernel(ctx context.Context, res *resolution) {
 	start := time.Now()
-	k := &kernelRun{Run: r, name: res.ref.String(), file: res.file}
-	err := res.err
-	if err == nil {
-		err = k.run(ctx, res)
+	k := r.machine(res, 1, r.tasks())
+	for {
+		err := res.err
+		if err == nil {
+			err = k.run(ctx, res)
+		}
+		if err != nil {
+			k.lost(ctx, err)
+		}
+		tasks := k.retried(ctx)
+		if tasks == nil {
+			k.notRun(ctx, err)
+			break
+		}
+		k = r.machine(res, k.attempt+1, tasks)
 	}
-	if err != nil {
-		k.lost(ctx, err)
-	}
-	k.emit(result.Event{Action: result.Ended, Elapsed: result.Seconds(time.Since(start)), Console: k.console})
+	r.emit(result.Event{Action: result.Ended, Kernel: k.name, Elapsed: result.Seconds(time.Since(start)), Console: k.console})
 }
 
-// emit adds the kernel's name.
+// machine is a kernel's part of a run on a machine of its own.
+func (r *Run) machine(res *resolution, attempt int, tasks []task) *kernelRun {
+	return &kernelRun{Run: r, name: res.ref.String(), file: res.file, attempt: attempt, tasks: tasks, ended: map[string]*task{}}
+}
+
+// emit adds the kernel's name and the attempt.
 func (k *kernelRun) emit(e result.Event) {
 	e.Kernel = k.name
+	if k.attempt > 1 {
+		e.Attempt = k.attempt
+	}
 	k.Run.emit(e)
 }
 
 func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 	dir := filepath.Join(k.work, k.file)
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	k.console = filepath.Join(k.Dir, "console-"+k.file+".log")
-	f, err := os.Create(k.console)
+	f, err := os.OpenFile(k.console, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644) // one for all of the kernel's machines
 	if err != nil {
 		return fmt.Errorf("keep the console: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 
 	k.log = console.NewLog(f, nil)
-	k.Progress("boot " + k.name)
+	k.Progress("boot " + k.name + k.again())
 	m := boot.Machine{Settings: k.Machines, Kernel: res.kernel, Layout: k.layout(), Base: k.Base, Dir: dir, Log: k.log}
 	if k.guest, err = m.Boot(ctx); err != nil {
 		return err
@@ -115,12 +136,12 @@ func (k *kernelRun) layout() guest.Layout {
 func (k *kernelRun) packages(ctx context.Context) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, k.Flags.P))
-	for _, p := range k.runnable() {
+	for _, t := range k.tasks {
 		group.Go(func() error {
 			if gctx.Err() != nil {
-				return nil // reported as not run by lost
+				return nil // it goes on in the next machine, or is reported as not run
 			}
-			return k.runPackage(gctx, p)
+			return k.runPackage(gctx, t)
 		})
 	}
 	return group.Wait()
@@ -148,8 +169,7 @@ func (k *kernelRun) splats(pkg string) {
 	k.splatsTold = len(all)
 }
 
-// lost reports that the kernel cannot go on, and every expected test that has
-// not reported as not run.
+// lost reports that the kernel cannot go on.
 func (k *kernelRun) lost(ctx context.Context, err error) {
 	code := ExitInfra
 	var timeout *timeoutError
@@ -169,18 +189,26 @@ func (k *kernelRun) lost(ctx context.Context, err error) {
 		e.Reason, e.Hint, e.Lines = context.Cause(ctx).Error(), "", nil
 	}
 	k.emit(e)
-	for _, p := range k.runnable() {
-		if k.tally.started(k.name, p.ImportPath) {
+}
+
+// notRun reports every test as not run whose package has not begun before the
+// kernel was lost.
+func (k *kernelRun) notRun(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	for _, t := range k.tasks {
+		if _, begun := k.ended[t.ImportPath]; begun {
 			continue
 		}
-		expect := k.expected(p)
+		expect := k.expected(t)
 		for _, b := range expect.blocked {
 			k.emit(b)
 		}
 		for _, test := range expect.tests {
-			k.emit(result.Event{Action: result.NotRun, Package: p.ImportPath, Test: test, Reason: e.Reason})
+			k.emit(result.Event{Action: result.NotRun, Package: t.ImportPath, Test: test, Reason: err.Error()})
 		}
-		k.emit(result.Event{Action: result.NotRun, Package: p.ImportPath, Reason: e.Reason})
+		k.emit(result.Event{Action: result.NotRun, Package: t.ImportPath, Reason: err.Error()})
 	}
 }
 

@@ -25,7 +25,7 @@ type expectation struct {
 }
 
 // expected applies -run, -skip and the blocklist to a package's tests.
-func (k *kernelRun) expected(p builtPackage) expectation {
+func (k *kernelRun) expected(p task) expectation {
 	var e expectation
 	// The patterns were checked with the flags.
 	run, _ := gotest.ParsePattern(k.Flags.Run)
@@ -41,8 +41,11 @@ func (k *kernelRun) expected(p builtPackage) expectation {
 	if e.run, err = k.blocked.Run(p.ImportPath, k.Flags.Run); err != nil {
 		e.run = k.Flags.Run
 	}
+	if p.only != nil {
+		e.run = gotest.Narrow(e.run, p.only)
+	}
 	for _, t := range p.Tests {
-		if !gotest.Expects(t, run, skip) {
+		if !gotest.Expects(t, run, skip) || p.only != nil && !slices.Contains(p.only, t.Name) {
 			continue
 		}
 		entry, ok := k.blocked.Match(p.ImportPath, t.Name)
@@ -76,23 +79,33 @@ func (r *Run) where(p blocklist.Pos) string {
 // packageRun is one package on one kernel while it runs.
 type packageRun struct {
 	*kernelRun
+	task     task
 	pkg      builtPackage
 	expect   expectation
 	conv     *gotest.Converter
 	start    time.Time
-	reported map[string]bool // top-level tests that have passed, failed or skipped
+	reported map[string]bool // tests that have passed, failed or skipped
+	skipped  map[string]bool
 	failed   []string
 	excused  int
 	// saidTimeout is set when the binary printed that its time was over.
 	saidTimeout bool
+	// raced is set when the race detector reported something.
+	raced bool
 }
 
 // runPackage runs a package's binary. An error means that the kernel is lost.
-func (k *kernelRun) runPackage(ctx context.Context, p builtPackage) error {
-	pr := &packageRun{kernelRun: k, pkg: p, expect: k.expected(p), start: time.Now(), reported: map[string]bool{}}
+func (k *kernelRun) runPackage(ctx context.Context, t task) error {
+	p := t.builtPackage
+	pr := &packageRun{
+		kernelRun: k, task: t, pkg: p, expect: k.expected(t), start: time.Now(),
+		reported: map[string]bool{}, skipped: map[string]bool{},
+	}
 	pr.emit(result.Event{Action: result.Start})
-	for _, e := range pr.expect.blocked {
-		k.emit(e)
+	if !t.again { // which has said so
+		for _, e := range pr.expect.blocked {
+			k.emit(e)
+		}
 	}
 	if len(pr.expect.tests) == 0 && k.Flags.Bench == "" {
 		pr.emit(result.Event{Action: result.Output, Output: pr.nothing()})
@@ -132,6 +145,7 @@ func (pr *packageRun) event(e result.Event) {
 	switch e.Action {
 	case result.Output:
 		pr.saidTimeout = pr.saidTimeout || strings.HasPrefix(e.Output, "panic: test timed out after ")
+		pr.raced = pr.raced || strings.HasPrefix(e.Output, "WARNING: DATA RACE")
 	case result.Fail:
 		pr.failed = append(pr.failed, e.Test)
 		if entry, ok := pr.blocked.Excused(pr.pkg.ImportPath, pr.failed)[e.Test]; ok {
@@ -145,7 +159,7 @@ func (pr *packageRun) event(e result.Event) {
 		}
 		pr.reported[e.Test] = true
 	case result.Skip:
-		pr.reported[e.Test] = true
+		pr.reported[e.Test], pr.skipped[e.Test] = true, true
 	}
 	pr.emit(e)
 }
@@ -157,7 +171,7 @@ func (pr *packageRun) profile() string {
 	if !pr.Flags.Cover {
 		return ""
 	}
-	return "/run/vmtest/" + filepath.Dir(pr.pkg.binary) + ".cov"
+	return fmt.Sprintf("/run/vmtest/%s-%d.cov", filepath.Dir(pr.pkg.binary), pr.attempt)
 }
 
 // exec runs the binary until it ends or its time is over.
@@ -276,6 +290,8 @@ func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 		reason = fmt.Sprintf("%d of %d tests did not report", len(missing), len(pr.expect.tests))
 	case reason == "" && !pr.conv.Finished() && exited.Code == 0:
 		reason = "the binary ended with status 0 and without saying PASS"
+	case reason == "":
+		reason = pr.dodged()
 	}
 	// What ended the binary before its time is what its running test did.
 	if why == "" {
@@ -342,6 +358,9 @@ var signalNames = map[string]syscall.Signal{
 
 func (pr *packageRun) end(a result.Action, reason string) {
 	pr.emit(result.Event{Action: a, Reason: reason, Elapsed: result.Seconds(time.Since(pr.start))})
+	pr.endedMu.Lock()
+	defer pr.endedMu.Unlock()
+	pr.ended[pr.pkg.ImportPath] = pr.retry(a, reason)
 }
 
 // fetchProfile brings the package's coverage back. A binary that failed early

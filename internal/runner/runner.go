@@ -66,6 +66,10 @@ type Run struct {
 	FailOnSplat bool
 	// Strict makes a finding about the blocklist fail the run.
 	Strict bool
+	// Retry is how many more machines a kernel gets for tests that failed.
+	Retry int
+	// FailOnFlaky makes a test fail the run that passed in one of those only.
+	FailOnFlaky bool
 	// Progress tells what is being done; lines for a person.
 	Progress func(string)
 

@@ -22,13 +22,15 @@ import (
 type tally struct {
 	mu       sync.Mutex
 	kernels  map[string]blocklist.Kernel
-	packages map[[2]string]bool // kernel and package that have started
+	packages map[[2]string]*ending // by kernel and package
 	results  []blocklist.Result
 	ran      int // tests that reported
-	failed   bool
 	lost     int // exit code of the worst loss of a kernel
 	splats   int
 }
+
+// An ending is how a package ended, the last time, and ever.
+type ending struct{ failed, everFailed bool }
 
 func (t *tally) kernelIs(k blocklist.Kernel) {
 	t.mu.Lock()
@@ -39,21 +41,10 @@ func (t *tally) kernelIs(k blocklist.Kernel) {
 	t.kernels[k.Name] = k
 }
 
-func (t *tally) started(kernel, pkg string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.packages[[2]string{kernel, pkg}]
-}
-
 func (t *tally) add(e result.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch e.Action {
-	case result.Start:
-		if t.packages == nil {
-			t.packages = map[[2]string]bool{}
-		}
-		t.packages[[2]string{e.Kernel, e.Package}] = true
 	case result.Pass, result.Fail, result.Skip:
 		t.outcome(e)
 	case result.Blocked, result.NotRun:
@@ -69,11 +60,32 @@ func (t *tally) add(e result.Event) {
 
 func (t *tally) outcome(e result.Event) {
 	if e.Test == "" {
-		t.failed = t.failed || e.Action == result.Fail
+		t.ended([2]string{e.Kernel, e.Package}, e.Action == result.Fail)
 		return
 	}
 	t.ran++
 	t.results = append(t.results, t.result(e, blocklist.Outcome(e.Action)))
+}
+
+func (t *tally) ended(pkg [2]string, failed bool) {
+	if t.packages == nil {
+		t.packages = map[[2]string]*ending{}
+	}
+	if t.packages[pkg] == nil {
+		t.packages[pkg] = &ending{}
+	}
+	t.packages[pkg].failed = failed
+	t.packages[pkg].everFailed = t.packages[pkg].everFailed || failed
+}
+
+// failed reports whether a package has failed that did not pass afterwards, and
+// flaky whether one has that did.
+func (t *tally) failed() (failed, flaky bool) {
+	for _, p := range t.packages {
+		failed = failed || p.failed
+		flaky = flaky || p.everFailed && !p.failed
+	}
+	return failed, flaky
 }
 
 func (t *tally) result(e result.Event, o blocklist.Outcome) blocklist.Result {
@@ -98,15 +110,18 @@ func (r *Run) verdict(ctx context.Context, took time.Duration) int {
 func (t *tally) judge(r *Run, findings int) (code int, reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	failed, flaky := t.failed()
 	switch {
 	case t.lost == ExitInfra:
 		return ExitInfra, "not every kernel could be run to the end"
-	case t.failed || t.lost == ExitFailed:
+	case failed || t.lost == ExitFailed:
 		return ExitFailed, ""
 	case t.splats > 0 && r.FailOnSplat:
 		return ExitFailed, "the kernel reported a fault"
 	case findings > 0 && r.Strict:
 		return ExitFailed, "the blocklist is not right"
+	case flaky && r.FailOnFlaky:
+		return ExitFailed, "a test passed only when it ran again"
 	case t.ran == 0 && r.Flags.Bench == "":
 		return ExitFailed, "no test ran"
 	}
