@@ -95,6 +95,7 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	"environment": `Vmtest reads
 
 	VMTEST_KERNEL_DEFAULT   the kernels that -kernel names by default
+	VMTEST_LOCK             the lock file, instead of the module's .vmtest/kernels.lock
 	VMTEST_REPOSITORY       the repository of references such as 6.12
 	VMTEST_CACHE            the cache directory (default: bpf-vmtest in XDG_CACHE_HOME)
 	VMTEST_CACHE_LIMIT      the size that what is fetched into it may have (default:
@@ -269,6 +270,12 @@ Shows the results of the last run from this directory, or of a recorded stream (
 write more reports in one go. -merge joins the streams of several runs, such as the
 legs of a CI matrix, into one, and says what does not fit together. More in
 docs/reports.md.`,
+	"action": `vmtest action plan
+vmtest action fetch|run PLAN
+
+Are the steps of the GitHub Action of action.yml. The first reads its inputs from
+variables INPUT_…; the last prints the command line of vmtest test that they amount
+to, and runs that. More in docs/action.md.`,
 	"doctor": `vmtest doctor [-for PURPOSES]
 
 Says what this machine has and lacks, and whether its KVM really works.`,

@@ -54,6 +54,7 @@ func commands() []command {
 		{"report", "show the results of the last run again", (*app).report},
 		{"doctor", "say what this machine has and lacks", (*app).doctor},
 		{"setup", "install what is missing", (*app).setup},
+		{"action", "be a step of GitHub Actions", (*app).action},
 		{"version", "print the version", (*app).version},
 	}
 }

@@ -36,8 +36,15 @@ func (a *app) store(cache string, arch archFlag, mode verifyMode) (*store.Store,
 	}, nil
 }
 
-// moduleLock is the lock file of the module around the current directory.
+// moduleLock is the lock file of the module around the current directory, or the
+// one that VMTEST_LOCK names instead.
 func moduleLock() (*lockfile.File, error) {
+	if path := os.Getenv("VMTEST_LOCK"); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return nil, usagef("an empty file is one, too", "VMTEST_LOCK: read lock file: %v", err)
+		}
+		return lockfile.Load(path)
+	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, err
