@@ -177,6 +177,9 @@ func (a *app) fetchForAction(ctx context.Context, r *actionRun) error {
 // runAction runs the tests, and sets the outputs also when they fail.
 func (a *app) runAction(ctx context.Context, r *actionRun) error {
 	files := action.Files{Dir: r.Artifacts}
+	if err := os.RemoveAll(files.Results()); err != nil { // of a run before
+		return err
+	}
 	a.progress("vmtest test " + shellquote(r.Args))
 	err := a.test(ctx, slices.Concat([]string{"-setup"}, files.Flags(r.Coverage), r.Args))
 	outputs, outErr := files.Outputs()

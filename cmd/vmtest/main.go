@@ -19,7 +19,7 @@ import (
 func main() {
 	interrupts, ctx := catchInterrupts(context.Background())
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, interrupts: interrupts}
-	if actions.Running() && !isTerminal(a.stdout) { // whose log reads commands
+	if actions.Running() { // whose log reads commands, also from a terminal: act gives a step one
 		a.log = actions.NewLog(a.stdout, a.stderr)
 		a.stdout, a.stderr = a.log.Out, a.log.Err
 	}

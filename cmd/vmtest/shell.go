@@ -30,6 +30,7 @@ func (a *app) shell(ctx context.Context, args []string) error {
 	if fs.NArg() > 0 {
 		e.argv = fs.Args()
 	}
+	a.stdout, a.stderr = os.Stdout, os.Stderr // every byte, also in a debugging session of GitHub Actions
 	if !isTerminal(a.stdin) || !isTerminal(a.stdout) {
 		return usagef("vmtest exec -stdin runs a command without a terminal", "shell: standard input and output must be a terminal")
 	}

@@ -86,21 +86,20 @@ func (r *reader) fail(name string, cause error) {
 	r.errs = append(r.errs, &inputError{name, r.get(name), cause})
 }
 
-// A flag is one of vmtest test that an input stands for. Its check returns what
-// is wrong with the value.
-type flag struct {
-	input, name string
-	check       func(string) error
+// A setting is an input that is a flag of vmtest test as it is. Its check returns
+// what is wrong with the value.
+type setting struct {
+	name  string
+	check func(string) error
 }
 
-// simple are the inputs that are handed on as they are.
-var simple = []flag{
-	{"arch", "arch", oneOf(kernel.Architectures...)},
-	{"accel", "accel", oneOf("auto", "kvm", "tcg")},
-	{"require-kvm", "require-kvm", oneOf("true", "false")},
-	{"cpus", "cpus", number("virtual CPUs")},
-	{"memory", "memory", number("MiB")},
-	{"timeout", "timeout", duration},
+var settings = []setting{
+	{"arch", oneOf(kernel.Architectures...)},
+	{"accel", oneOf("auto", "kvm", "tcg")},
+	{"require-kvm", oneOf("true", "false")},
+	{"cpus", number("virtual CPUs")},
+	{"memory", number("MiB")},
+	{"timeout", duration},
 }
 
 // flags collects the flags of vmtest test.
@@ -112,15 +111,15 @@ func (r *reader) flags(kernels func(string) error) {
 		}
 		r.args = append(r.args, "-kernel="+joined)
 	}
-	for _, f := range simple {
-		value := r.get(f.input)
+	for _, s := range settings {
+		value := r.get(s.name)
 		if value == "" {
 			continue
 		}
-		if err := f.check(value); err != nil {
-			r.fail(f.input, err)
+		if err := s.check(value); err != nil {
+			r.fail(s.name, err)
 		}
-		r.args = append(r.args, "-"+f.name+"="+value)
+		r.args = append(r.args, "-"+s.name+"="+value)
 	}
 	for _, file := range lines(r.get("blocklist")) {
 		r.args = append(r.args, "-blocklist="+file)
