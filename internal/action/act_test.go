@@ -59,7 +59,7 @@ func TestAct(t *testing.T) {
 		// Errors are those of failing assertions, at their lines.
 		expect(t, log, `❗  ::error (file=internal/action/testdata/act/hostile/hostile_test.go,line=\d+,)?title=Test`, 3)
 		expect(t, log, `❗`, 3)
-		for _, command := range []string{`⚙  ::(error|stop-commands|add-mask|add-path|set-env|set-output )`, `⚙  \*\*\*`, `💾`, `::set-output:: forged`} {
+		for _, command := range []string{`⚙  ::(error|stop-commands|add-mask|add-path::/forged|set-env|set-output )`, `⚙  \*\*\*`, `💾`, `::set-output:: forged`} {
 			expect(t, log, command, 0)
 		}
 		expect(t, log, `\| \\::stop-commands::forged`, 2)
