@@ -133,7 +133,8 @@ var synopses = map[string]string{
 Compiles the packages' tests once on this machine, boots each kernel and runs the
 tests in it; with -arch, for another architecture than this machine's. Packages and most flags are those of go test. For several kernels the
 output ends in a table of what differs or did not pass. Tests named in the module's
-.vmtest/blocklist.yaml are not run, or may fail, on the kernels it names.`,
+.vmtest/blocklist.yaml are not run, or may fail, on the kernels it names. -retry and
+-shard are explained in docs/results.md and docs/reports.md.`,
 	"exec": `vmtest exec [-kernel REF] [flags] -- command [arguments]
 
 Runs a command in a kernel, with the mounts and the environment of vmtest test, and

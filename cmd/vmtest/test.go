@@ -20,6 +20,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/shard"
 )
 
 // testFlags are the flags of vmtest test: the machine's, go test's, and some of
@@ -37,6 +38,8 @@ type testFlags struct {
 	splats         bool
 	retry          int
 	failOnFlaky    bool
+	shard          shard.Shard
+	durations      string // path
 	setup          bool
 	mode           string
 	patterns       []string
@@ -98,6 +101,8 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.BoolVar(&t.splats, "fail-on-splat", true, "fail when the kernel reports a fault in itself")
 	fs.IntVar(&t.retry, "retry", 0, "run tests that failed again in a fresh machine, up to `N` times; those that pass then are flaky")
 	fs.BoolVar(&t.failOnFlaky, "fail-on-flaky", false, "fail when a test passed only when it ran again")
+	fs.TextVar(&t.shard, "shard", shard.Shard{}, "run one of several `parts` of the tests: 2/5 is the second of five")
+	fs.StringVar(&t.durations, "shard-durations", "", "make shards take the same time, as far as the result stream in this `file` knows; all must be given the same")
 	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as vmtest setup does")
 	fs.StringVar(&t.mode, "mode", "host", "`place` where tests are compiled: host, or guest to run go test itself there")
 	for name, why := range refused {
@@ -157,6 +162,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	if err := t.checkRetry(); err != nil {
 		return err
 	}
+	if err := t.checkShard(); err != nil {
+		return err
+	}
 	if t.mode != "host" && t.mode != "guest" {
 		return usagef("", "-mode %s: want host or guest", t.mode)
 	}
@@ -184,6 +192,37 @@ func (t *testFlags) checkRetry() error {
 		return usagef("-mode=host runs failed tests again", "-mode guest: go test does not know -retry %d", t.retry)
 	}
 	return nil
+}
+
+// checkShard refuses what makes no sense together with -shard.
+func (t *testFlags) checkShard() error {
+	switch {
+	case t.shard.IsAll() && t.durations != "":
+		return usagef("-shard=2/5 runs the second of five parts", "-shard-durations %s: there is no -shard", t.durations)
+	case t.shard.IsAll():
+		return nil
+	case t.Bench != "":
+		return usagef("run benchmarks by themselves", "-shard %s: benchmarks (-bench) are not split", t.shard)
+	case t.mode == "guest":
+		return usagef("-mode=host splits tests", "-mode guest: go test does not know -shard %s", t.shard)
+	}
+	return nil
+}
+
+// readDurations reads what is known of the tests' times.
+func (t *testFlags) readDurations() (d shard.Durations, err error) {
+	if t.durations == "" {
+		return nil, nil
+	}
+	f, err := os.Open(t.durations)
+	if err == nil {
+		defer f.Close()
+		d, err = shard.ReadDurations(f)
+	}
+	if err != nil {
+		return nil, usagef("it is a result stream, as test -jsonl writes it", "-shard-durations %s: %v", t.durations, err)
+	}
+	return d, nil
 }
 
 func (a *app) test(ctx context.Context, args []string) error {
@@ -225,6 +264,10 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		return err
 	}
 	mounts, err := t.shares()
+	if err != nil {
+		return err
+	}
+	durations, err := t.readDurations()
 	if err != nil {
 		return err
 	}
@@ -283,6 +326,8 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Strict:      t.strict,
 		Retry:       t.retry,
 		FailOnFlaky: t.failOnFlaky,
+		Shard:       t.shard,
+		Durations:   durations,
 		Progress:    a.progress,
 	}
 	code, err := run.Do(ctx)

@@ -24,7 +24,7 @@ type Source struct {
 // no source has is lost, and so is one whose stream ends before its verdict:
 // what did not report there has not run.
 func Merge(sources []Source, expect []string, sink Sink) error {
-	m := merger{sink: sink, kernels: map[string]*mergedKernel{}, tests: map[testKey]*mergedTest{}, reasons: map[string]bool{}}
+	m := merger{sink: sink, kernels: map[string]*mergedKernel{}, tests: map[testKey]*mergedTest{}, reasons: map[string]bool{}, common: map[commonKey]*leg{}}
 	for _, s := range sources {
 		leg := &leg{name: s.Name, d: decoder{r: bufio.NewReader(s.R)}, open: map[string]bool{}, running: map[testKey]bool{}}
 		e, err := leg.d.next()
@@ -44,6 +44,7 @@ func Merge(sources []Source, expect []string, sink Sink) error {
 		}
 	}
 	m.missing(expect)
+	m.shards()
 	m.duplicates()
 	m.end()
 	return m.err
@@ -55,6 +56,12 @@ const codeInfra = 3
 
 type testKey struct{ kernel, pkg, test string }
 
+// A commonKey is an event about a package that does not build or has no tests.
+type commonKey struct {
+	action                  Action
+	pkg, importPath, output string
+}
+
 type merger struct {
 	sink    Sink
 	err     error
@@ -63,6 +70,7 @@ type merger struct {
 	tests   map[testKey]*mergedTest
 	order   []testKey // of tests
 	reasons map[string]bool
+	common  map[commonKey]*leg // events about no kernel, which every leg has
 
 	findings map[string]bool
 	coverage []Event
@@ -107,6 +115,7 @@ func (m *merger) header(expect []string) {
 	first := m.legs[0]
 	info := *first.header.Run
 	info.Kernels, info.Packages, info.Dirs = slices.Clone(expect), nil, map[string]string{}
+	info.Shard = nil
 	for _, leg := range m.legs {
 		run := leg.header.Run
 		info.Kernels = union(info.Kernels, run.Kernels)
@@ -162,6 +171,9 @@ func (m *merger) leg(l *leg) error {
 
 func (m *merger) event(l *leg, e Event) {
 	key := testKey{e.Kernel, e.Package, e.Test}
+	if m.repeated(l, e) {
+		return
+	}
 	switch e.Action {
 	case Header:
 		return
@@ -190,6 +202,19 @@ func (m *merger) event(l *leg, e Event) {
 		m.outcome(l, key, e)
 	}
 	m.emit(e)
+}
+
+// repeated reports whether an event about no kernel says what another leg has
+// said.
+func (m *merger) repeated(l *leg, e Event) bool {
+	if e.Kernel != "" || e.Package == "" && e.ImportPath == "" {
+		return false
+	}
+	key := commonKey{e.Action, e.Package, e.ImportPath, e.Output}
+	if m.common[key] == nil {
+		m.common[key] = l
+	}
+	return m.common[key] != l
 }
 
 func (m *merger) seen(finding string) bool {
@@ -289,6 +314,38 @@ func (m *merger) missing(expect []string) {
 			}
 		}
 		m.verdict(codeInfra, "not every expected kernel was run")
+	}
+}
+
+// shards makes sure that all shards of a split are there, on each kernel that
+// has one, and that they are of the same split.
+func (m *merger) shards() {
+	var kernels []string
+	first := map[string]*leg{} // by kernel
+	seen := map[string]map[int]bool{}
+	for _, l := range m.legs {
+		s := l.header.Run.Shard
+		if s == nil {
+			continue
+		}
+		for _, k := range l.header.Run.Kernels {
+			if first[k] == nil {
+				kernels, first[k], seen[k] = append(kernels, k), l, map[int]bool{}
+			}
+			seen[k][s.Index] = true
+			if one := first[k].header.Run.Shard; one.Plan != s.Plan || one.Count != s.Count {
+				m.say("give all shards the same tests and -shard-durations", "%s: the tests are not split in the same way in %s and in %s", k, first[k].name, l.name)
+				m.verdict(codeInfra, "the shards do not belong together")
+			}
+		}
+	}
+	for _, k := range kernels {
+		for i := 1; i <= first[k].header.Run.Shard.Count; i++ {
+			if !seen[k][i] {
+				m.say("", "%s: no result stream has shard %d of %d", k, i, first[k].header.Run.Shard.Count)
+				m.verdict(codeInfra, "not every shard was run")
+			}
+		}
 	}
 }
 

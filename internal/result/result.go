@@ -92,10 +92,18 @@ type RunInfo struct {
 	Args     []string
 	Kernels  []string // their names, in the order in which they were asked for
 	Packages []string
+	Shard    *ShardInfo `json:",omitempty"` // nil: all of the tests
 
 	Root string            `json:",omitempty"` // the checkout, or the module where there is none
 	Dir  string            `json:",omitempty"` // where vmtest was run, relative to Root
 	Dirs map[string]string `json:",omitempty"` // of packages, relative to Root; without those outside it
+}
+
+// ShardInfo says which part of the tests a run had.
+type ShardInfo struct {
+	Index, Count int    // the second of five is 2, 5
+	Plan         string // digest of how the tests were split: the same in shards that belong together
+	Tests        int    // how many there are in this one
 }
 
 // MachineInfo is what a kernel ran on.

@@ -27,15 +27,6 @@ type expectation struct {
 // expected applies -run, -skip and the blocklist to a package's tests.
 func (k *kernelRun) expected(p task) expectation {
 	var e expectation
-	// The patterns were checked with the flags.
-	run, _ := gotest.ParsePattern(k.Flags.Run)
-	skip, _ := gotest.ParsePattern(k.Flags.Skip)
-	if k.Flags.Run == "" {
-		run = nil
-	}
-	if k.Flags.Skip == "" {
-		skip = nil
-	}
 	e.skip = k.blocked.Skip(p.ImportPath, k.Flags.Skip)
 	var err error
 	if e.run, err = k.blocked.Run(p.ImportPath, k.Flags.Run); err != nil {
@@ -45,7 +36,7 @@ func (k *kernelRun) expected(p task) expectation {
 		e.run = gotest.Narrow(e.run, p.only)
 	}
 	for _, t := range p.Tests {
-		if !gotest.Expects(t, run, skip) || p.only != nil && !slices.Contains(p.only, t.Name) {
+		if !k.selects(t) || p.only != nil && !slices.Contains(p.only, t.Name) {
 			continue
 		}
 		entry, ok := k.blocked.Match(p.ImportPath, t.Name)

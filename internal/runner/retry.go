@@ -17,11 +17,12 @@ type task struct {
 	failed []string // top-level tests that failed there
 }
 
-// tasks are the packages of a kernel's first machine.
+// tasks are the packages of a kernel's first machine, as far as they are this
+// shard's.
 func (r *Run) tasks() []task {
 	var tasks []task
 	for _, p := range r.runnable() {
-		tasks = append(tasks, task{builtPackage: p})
+		tasks = append(tasks, task{builtPackage: p, only: r.part[p.ImportPath]})
 	}
 	return tasks
 }

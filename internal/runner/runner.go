@@ -24,6 +24,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/shard"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/workspace"
 )
 
@@ -70,6 +71,10 @@ type Run struct {
 	Retry int
 	// FailOnFlaky makes a test fail the run that passed in one of those only.
 	FailOnFlaky bool
+	// Shard is the part of the tests to run.
+	Shard shard.Shard
+	// Durations are what tests took before, for splitting them well.
+	Durations shard.Durations
 	// Progress tells what is being done; lines for a person.
 	Progress func(string)
 
@@ -80,6 +85,8 @@ type Run struct {
 	bins    string // below it: the test binaries
 	built   []builtPackage
 	list    *blocklist.List
+	part    map[string][]string // by package: the tests of this shard; nil where it is all
+	tests   int                 // of all shards
 	tally   tally
 }
 
@@ -106,6 +113,7 @@ func (r *Run) Do(ctx context.Context) (code int, err error) {
 	if err != nil {
 		return ExitInfra, err
 	}
+	r.split(packages)
 	r.header(packages)
 
 	kernels := r.resolveAll(ctx)
@@ -236,16 +244,16 @@ func (r *Run) compile(ctx context.Context, packages []*gotest.Package) error {
 	var vetErr error
 	go func() {
 		defer close(vetted)
-		findings, vetErr = r.Go.Vet(ctx, r.Vet, packages)
+		findings, vetErr = r.Go.Vet(ctx, r.Vet, r.ours(packages))
 	}()
 	r.built = make([]builtPackage, len(packages))
 	failures := make([]string, len(packages))
-	r.Progress("compile " + count(packages))
+	r.Progress("compile " + count(r.ours(packages)))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, runtime.NumCPU()))
 	for i, p := range packages {
 		r.built[i].Package = p
-		if p.Broken == "" && len(p.Tests) == 0 {
+		if p.Broken == "" && len(p.Tests) == 0 || !r.isOurs(p) {
 			continue
 		}
 		group.Go(func() error {
