@@ -48,6 +48,14 @@ func NewLog(file io.Writer, notify func(Splat)) *Log {
 // output.
 func (l *Log) Tee(w io.Writer) { l.tee = w }
 
+// Restart forgets all that the kernel has printed: another one boots. What is in
+// the file stays there.
+func (l *Log) Restart() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.partial, l.tail, l.splats, l.open = nil, nil, nil, 0
+}
+
 // Write takes the next output. It always takes all of it; an error of the file
 // is kept for [Log.Err].
 func (l *Log) Write(b []byte) (int, error) {

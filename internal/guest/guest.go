@@ -29,6 +29,13 @@ type Options struct {
 	Show func(argv []string)
 	// Layout is what the guest sees of the host.
 	Layout Layout
+	// Slots is for how many exports the machine has devices, at least; the
+	// rest exports Empty, a directory without anything in it.
+	Slots int
+	Empty string
+	// Hello, when set, is what init had said when the machine was saved,
+	// which is restored.
+	Hello *wire.HelloMsg
 	// BootTimeout bounds the time until init says hello; SetupTimeout the
 	// time it takes to mount the layout.
 	BootTimeout, SetupTimeout time.Duration
@@ -59,9 +66,12 @@ type LostError struct {
 	Panic   []string // the kernel's panic report, if there was one
 	Console []string // the end of the console otherwise
 	Help    string
+	Err     error // of QEMU, or nil
 }
 
 func (e *LostError) Error() string { return e.Cause + " " + e.Phase }
+
+func (e *LostError) Unwrap() error { return e.Err }
 
 // Hint is what to do about it, or empty.
 func (e *LostError) Hint() string { return e.Help }
@@ -77,8 +87,37 @@ func (e *LostError) Excerpt() []string {
 // Boot starts the machine and makes it ready for commands. The caller must call
 // Close on the guest.
 func Boot(ctx context.Context, o Options) (*Guest, error) {
+	g, err := start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.boot(ctx, o); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// Save boots the machine until init waits for its setup, saves it in its
+// snapshot and ends it. It returns what init has said.
+func Save(ctx context.Context, o Options) (wire.HelloMsg, error) {
+	g, err := start(ctx, o)
+	if err != nil {
+		return wire.HelloMsg{}, err
+	}
+	defer g.Close()
+	if err := g.awaitHello(ctx, o.BootTimeout); err != nil {
+		return wire.HelloMsg{}, err
+	}
+	return g.Hello, g.machine.Save()
+}
+
+func start(ctx context.Context, o Options) (*Guest, error) {
 	o.Machine.Console = o.Log
 	o.Machine.Shares = o.Layout.machineShares()
+	for n := len(o.Machine.Shares); n < o.Slots; n++ {
+		o.Machine.Shares = append(o.Machine.Shares, machine.Share{Tag: tag(n), Path: o.Empty})
+	}
 	if o.Show != nil {
 		argv, err := o.Machine.Command()
 		if err != nil {
@@ -98,16 +137,11 @@ func Boot(ctx context.Context, o Options) (*Guest, error) {
 		gone:     make(chan struct{}),
 	}
 	go g.receive()
-	if err := g.boot(ctx, o); err != nil {
-		g.Close()
-		return nil, err
-	}
 	return g, nil
 }
 
-func (g *Guest) boot(ctx context.Context, o Options) error {
-	const phase = "before init said hello"
-	f, err := g.await(ctx, wire.Hello, o.BootTimeout, phase)
+func (g *Guest) awaitHello(ctx context.Context, timeout time.Duration) error {
+	f, err := g.await(ctx, wire.Hello, timeout, "before init said hello")
 	if err != nil {
 		return err
 	}
@@ -116,6 +150,15 @@ func (g *Guest) boot(ctx context.Context, o Options) error {
 	}
 	if g.Hello.Protocol != wire.Protocol {
 		return fmt.Errorf("talk to the guest's init: it speaks version %d of the protocol, want %d", g.Hello.Protocol, wire.Protocol)
+	}
+	return nil
+}
+
+func (g *Guest) boot(ctx context.Context, o Options) error {
+	if o.Hello != nil {
+		g.Hello = *o.Hello
+	} else if err := g.awaitHello(ctx, o.BootTimeout); err != nil {
+		return err
 	}
 	seed := make([]byte, 64)
 	if _, err := rand.Read(seed); err != nil {
@@ -127,10 +170,11 @@ func (g *Guest) boot(ctx context.Context, o Options) error {
 		Entropy:  seed,
 		Steps:    o.Layout.steps(g.Hello.Release),
 	}
-	if err := g.conn.SendMsg(wire.Setup, 0, setup); err != nil {
-		return g.lost("during setup")
-	}
-	if f, err = g.await(ctx, wire.Ready, o.SetupTimeout, "during setup"); err != nil {
+	// A guest that does not read holds up the sender; the end of either ends
+	// the other.
+	go func() { _ = g.conn.SendMsg(wire.Setup, 0, setup) }()
+	f, err := g.await(ctx, wire.Ready, o.SetupTimeout, "during setup")
+	if err != nil {
 		return err
 	}
 	var ready wire.ReadyMsg
@@ -235,7 +279,7 @@ func (g *Guest) lost(phase string) error {
 	}
 	var exit *machine.ExitError
 	if errors.As(err, &exit) {
-		e.Cause = exit.Error()
+		e.Cause, e.Err = exit.Error(), exit
 	}
 	if e.Phase == "before init said hello" && len(e.Console) == 0 && exit == nil {
 		e.Help = "nothing came over the console: is this a kernel for this machine, with a serial console?"

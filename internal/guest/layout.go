@@ -80,20 +80,24 @@ func below(path, dir string) (string, bool) {
 	return rel, true
 }
 
-const modulesTag = "modules"
-
+// tag names a share by its place alone: in the devices of a machine that is
+// restored the tags are those of the one that was saved.
 func tag(n int) string { return fmt.Sprintf("share%d", n) }
 
+// machineShares are the layout's shares, and the modules after them.
 func (l Layout) machineShares() []machine.Share {
 	var shares []machine.Share
 	for i, s := range l.shares() {
 		shares = append(shares, machine.Share{Tag: tag(i), Path: s.Path})
 	}
 	if l.Modules != "" {
-		shares = append(shares, machine.Share{Tag: modulesTag, Path: l.Modules})
+		shares = append(shares, machine.Share{Tag: tag(len(shares)), Path: l.Modules})
 	}
 	return shares
 }
+
+// Exports is how many directories a machine exports for the layout.
+func (l Layout) Exports() int { return len(l.machineShares()) }
 
 // steps is the work for the guest's init. The release names the directory of
 // the modules.
@@ -101,7 +105,8 @@ func (l Layout) steps(release string) []wire.Step {
 	var b steps
 	b.pseudoFileSystems()
 	b.mount("tmpfs", overlayDir, "tmpfs", 0, "mode=700")
-	for i, s := range l.shares() {
+	shares := l.shares()
+	for i, s := range shares {
 		b.share(tag(i), s.target())
 	}
 	for _, s := range l.Links {
@@ -113,7 +118,7 @@ func (l Layout) steps(release string) []wire.Step {
 		}
 	}
 	if l.Modules != "" { // after the links: /lib is one on most hosts
-		b.share(modulesTag, "/lib/modules/"+release)
+		b.share(tag(len(shares)), "/lib/modules/"+release)
 	}
 	if len(l.Config) > 0 {
 		b.add(wire.Step{Write: &wire.Write{Path: "/boot/config-" + release, Mode: 0o644, Data: l.Config}})

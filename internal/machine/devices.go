@@ -55,18 +55,26 @@ func (m *Machine) devices(p platform) []device {
 	if !m.Plain {
 		parameters = p.parameters()
 	}
+	kind, ram := p.machine, device(memory(m.MemoryMiB))
+	if m.Snapshot != nil {
+		kind += ",memory-backend=" + snapshotRAM
+		ram = snapshotMemory{mib: m.MemoryMiB, path: m.Snapshot.RAM, restore: m.Restore}
+	}
 	devices := []device{
 		nothingByDefault{},
 		sandbox{},
-		machineType(p.machine),
+		machineType(kind),
 		accelerator{kvm: m.KVM, cpu: p.cpu},
 		processors(m.CPUs),
-		memory(m.MemoryMiB),
+		ram,
 		boot{kernel: m.Kernel, initramfs: m.Initramfs, parameters: append(parameters, m.Append...)},
 		serialConsole{},
 	}
 	if !m.Plain {
 		devices = append(devices, exitInsteadOfReboot{}, wirePort{})
+	}
+	if m.Snapshot != nil {
+		devices = append(devices, monitorPort{restore: m.Restore})
 	}
 	for i, s := range m.Shares {
 		devices = append(devices, share{n: i, Share: s})
@@ -154,7 +162,11 @@ type boot struct {
 }
 
 func (b boot) args() []string {
-	return []string{"-kernel", b.kernel, "-initrd", b.initramfs, "-append", strings.Join(b.parameters, " ")}
+	args := []string{"-kernel", b.kernel, "-append", strings.Join(b.parameters, " ")}
+	if b.initramfs != "" {
+		args = append(args, "-initrd", b.initramfs)
+	}
+	return args
 }
 
 // serialConsole takes the kernel's messages on a channel of their own.

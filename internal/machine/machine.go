@@ -22,7 +22,7 @@ type Machine struct {
 	KVM  bool   // else TCG
 
 	Kernel    string   // path of a bzImage, a vmlinux with a PVH note, or an Image
-	Initramfs string   // path of a cpio archive
+	Initramfs string   // path of a cpio archive; a restored machine has read it before
 	Append    []string // more kernel parameters
 
 	CPUs      int
@@ -33,14 +33,19 @@ type Machine struct {
 	// machine: it is what anybody starts who has a kernel and an initramfs.
 	Plain bool
 
+	// Snapshot, when set, is where the guest's memory lies, for [Machine.Save]
+	// or, with Restore, as it was saved.
+	Snapshot *Snapshot
+	Restore  bool
+
 	// Console gets what the kernel prints. It is called from one goroutine.
 	Console io.Writer
 
-	wire, console *os.File
-	stderr        tail
-	cmd           *exec.Cmd
-	done          chan struct{}
-	err           error
+	wire, console, monitor *os.File
+	stderr                 tail
+	cmd                    *exec.Cmd
+	done                   chan struct{}
+	err                    error
 }
 
 // A Share is a directory of the host that the guest may mount by its tag, with
@@ -81,7 +86,8 @@ func (e *ExitError) Error() string {
 func (e *ExitError) Unwrap() error { return e.Err }
 
 // Command is the command line that Start would run. The wire and the console
-// are inherited sockets, file descriptors 3 and 4.
+// are inherited sockets, file descriptors 3 and 4, and so is the monitor of a
+// machine with a snapshot, 5.
 func (m *Machine) Command() ([]string, error) {
 	p, err := platformOf(m.Arch)
 	if err != nil {
@@ -94,7 +100,8 @@ func (m *Machine) Command() ([]string, error) {
 	return append([]string{qemu}, arguments(m.devices(p))...), nil
 }
 
-// Start starts QEMU. When ctx ends, the process is killed.
+// Start starts QEMU, and restores the machine if that is asked for. When ctx
+// ends, the process is killed.
 func (m *Machine) Start(ctx context.Context) (err error) {
 	argv, err := m.Command()
 	if err != nil {
@@ -104,20 +111,12 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return &NotFoundError{Binary: argv[0], Arch: m.Arch, Err: errors.Unwrap(err)}
 	}
-	wire, wireFar, err := socketPair("wire")
+	far, err := m.connect()
 	if err != nil {
 		return err
 	}
-	defer wireFar.Close()
-	console, consoleFar, err := socketPair("console")
-	if err != nil {
-		wire.Close()
-		return err
-	}
-	defer consoleFar.Close()
-
 	m.cmd = exec.CommandContext(ctx, path, argv[1:]...)
-	m.cmd.ExtraFiles = []*os.File{wireFar, consoleFar}
+	m.cmd.ExtraFiles = far
 	m.cmd.Stdout, m.cmd.Stderr = &m.stderr, &m.stderr
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:   true,            // a ^C on the terminal is for us to handle
@@ -125,13 +124,47 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	}
 	m.cmd.Cancel = m.Kill
 	m.cmd.WaitDelay = 5 * time.Second
-	m.wire, m.console = wire, console
-	if err := m.launch(); err != nil {
-		wire.Close()
-		console.Close()
+	err = m.launch()
+	closeAll(far)
+	if err != nil {
+		closeAll([]*os.File{m.wire, m.console, m.monitor})
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
+	if m.Restore {
+		if err := m.restore(); err != nil {
+			m.wire.Close()
+			return err
+		}
+	}
 	return nil
+}
+
+// connect makes the machine's sockets and returns the ends for QEMU, in the
+// order of their descriptors.
+func (m *Machine) connect() (far []*os.File, err error) {
+	ends := []struct {
+		name string
+		near **os.File
+	}{{"wire", &m.wire}, {"console", &m.console}, {"monitor", &m.monitor}}
+	if m.Snapshot == nil {
+		ends = ends[:2]
+	}
+	for _, end := range ends {
+		var f *os.File
+		if *end.near, f, err = socketPair(end.name); err != nil {
+			closeAll(append(far, m.wire, m.console))
+			return nil, err
+		}
+		far = append(far, f)
+	}
+	return far, nil
+}
+
+// closeAll closes files; a nil one is closed already.
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // launch starts the process from a thread that lives as long as it does:
@@ -154,6 +187,7 @@ func (m *Machine) launch() error {
 		m.err = m.cmd.Wait()
 		<-copied
 		m.console.Close()
+		m.monitor.Close() // may be nil, which is an error that does not matter
 		close(m.done)
 	}()
 	return <-started
@@ -180,6 +214,11 @@ func (m *Machine) Wait() error {
 
 // Done is closed when QEMU has ended.
 func (m *Machine) Done() <-chan struct{} { return m.done }
+
+// isHangup reports whether a connection to QEMU broke off because it ended.
+func isHangup(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
 
 // Kill ends QEMU and whatever it started, at once.
 func (m *Machine) Kill() error {
