@@ -38,6 +38,7 @@ var areas = []area{
 	{"files", "copied file", false},
 	{blobs, "unfinished download", false},
 	{"debs", "package", false},
+	{"templates", "booted machine", false},
 	{"tarballs", "release of kernel.org", false},
 	{"tools", "tool for builds", false},
 	{"tools", "unpacked build tool", false},
