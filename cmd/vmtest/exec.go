@@ -100,7 +100,7 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 		return 0, err
 	}
 	if e.silent() {
-		kernels.Notice = nil
+		kernels.Notice, e.settings.Warn = nil, nil
 	}
 	k, err := kernels.Resolve(ctx, e.ref)
 	if err != nil {
@@ -146,7 +146,11 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 }
 
 func (a *app) bootNote(k *kernel.Kernel, g *boot.Running) {
-	fmt.Fprintf(a.stderr, "vmtest: %s: Linux %s, %s, ready in %.1fs\n", k.Name, g.Hello.Release, g.Accel, g.Took.Seconds())
+	warm := ""
+	if g.Warm {
+		warm = ", warm"
+	}
+	fmt.Fprintf(a.stderr, "vmtest: %s: Linux %s, %s, ready in %.1fs%s\n", k.Name, g.Hello.Release, g.Accel, g.Took.Seconds(), warm)
 	if g.Note != "" {
 		fmt.Fprintf(a.stderr, "vmtest: %s\n", g.Note)
 	}

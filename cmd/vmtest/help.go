@@ -100,6 +100,8 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	VMTEST_CACHE            the cache directory (default: bpf-vmtest in XDG_CACHE_HOME)
 	VMTEST_CACHE_LIMIT      the size that what is fetched into it may have (default:
 	                        20GiB); what was used longest ago is removed
+	VMTEST_TEMPLATES        the directory where booted machines are saved (default: in
+	                        memory, /dev/shm, where there is room, or in the cache)
 	CONTAINERS_REGISTRIES_CONF
 	                        the file that names mirrors (default: registries.conf in
 	                        containers in XDG_CONFIG_HOME, or in /etc/containers)

@@ -53,6 +53,7 @@ func (m *machineFlags) registerMachine(fs *flag.FlagSet) {
 	fs.IntVar(&m.settings.CPUs, "cpus", 2, "virtual CPUs of a machine")
 	fs.IntVar(&m.settings.MemoryMiB, "memory", 2048, "memory of a machine in `MiB`")
 	fs.DurationVar(&m.settings.BootTimeout, "boot-timeout", 0, "`time` a kernel gets to boot (default 1m with KVM, 3m without)")
+	fs.BoolVar(&m.settings.Cold, "cold", false, "boot every machine from the start, not from a saved one")
 	fs.StringVar(&m.settings.QEMU, "qemu", "", "the QEMU `binary`")
 	fs.Var(&m.extra, "qemu-arg", "one more `argument` for QEMU; may be repeated")
 	fs.Var(&m.append, "append", "one more kernel `parameter`; may be repeated")
@@ -83,6 +84,8 @@ func kernelsByDefault() string { return orElse(os.Getenv("VMTEST_KERNEL_DEFAULT"
 // finish checks what the flag package cannot.
 func (m *machineFlags) finish(a *app, cache string) error {
 	m.settings.CacheDir = cache
+	m.settings.Templates = os.Getenv("VMTEST_TEMPLATES")
+	m.settings.Warn = a.progress
 	if m.showCommand {
 		m.settings.Show = func(argv []string) { fmt.Fprintln(a.stderr, shellquote(argv)) }
 	}

@@ -103,7 +103,7 @@ func setupScript(env *testscript.Env, goEnv []string, inits string) error {
 	env.Vars = append(env.Vars, goEnv...)
 	env.Vars = append(env.Vars,
 		"GOFLAGS=", "GOPROXY=off", "GOTOOLCHAIN=local", "GOENV=off", "GOWORK=off",
-		"VMTEST_CACHE="+cache, "VMTEST="+programPath("vmtest"), "VMTEST_KERNEL_DEFAULT=./linux-6.12",
+		"VMTEST_CACHE="+cache, "VMTEST_TEMPLATES="+filepath.Join(env.WorkDir, ".templates"), "VMTEST="+programPath("vmtest"), "VMTEST_KERNEL_DEFAULT=./linux-6.12",
 		"NATIVE="+runtime.GOARCH, "FOREIGN="+foreignArch)
 	env.Defer(func() { checkClean(env, cache) })
 	env.Values["t"] = env.T()
@@ -127,7 +127,7 @@ func machinesBelow(dir string) []string {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
 		b, err := os.ReadFile(file)
-		if err == nil && bytes.Contains(b, []byte("qemu-system-")) && bytes.Contains(b, []byte("-initrd\x00"+dir)) {
+		if err == nil && bytes.Contains(b, []byte("qemu-system-")) && bytes.Contains(b, []byte(dir+"/")) {
 			found = append(found, filepath.Base(filepath.Dir(file)))
 		}
 	}
@@ -214,8 +214,8 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 var (
-	seconds   = regexp.MustCompile(`\d+\.\d+s\b`)
-	elapsed   = regexp.MustCompile(`"(Elapsed|Boot|Time)":("[^"]*"|[0-9.]+)`)
+	seconds   = regexp.MustCompile(`\d+\.\d+s\b(, warm)?`)
+	elapsed   = regexp.MustCompile(`"(Elapsed|Boot|Time)":("[^"]*"|[0-9.]+)(,"Warm":true)?`)
 	goVersion = regexp.MustCompile(`"Go":"go[^"]*"`)
 	timestamp = regexp.MustCompile(`\[ *\d+\.\d{6}\]`)
 	digest    = regexp.MustCompile(`\b[0-9a-f]{64}\b`)

@@ -3,6 +3,7 @@ package boot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +34,12 @@ type Settings struct {
 	CacheDir    string
 	// Console, when set, also gets what the kernel prints.
 	Console io.Writer
+	// Cold boots every machine from the start. Templates is the directory of
+	// saved ones, by default in memory or in the cache.
+	Cold      bool
+	Templates string
+	// Warn, when set, is told what was done another way than it should be.
+	Warn func(string)
 	// Show, when set, is told the QEMU command line before it starts.
 	Show func(argv []string)
 }
@@ -68,16 +75,14 @@ type Running struct {
 	Note      string // why the accelerator is not the one hoped for, or empty
 	CPUs      int
 	MemoryMiB int
-	Took      time.Duration // from the start of QEMU until the guest was ready
+	Took      time.Duration // until the guest was ready
+	Warm      bool          // from a template that was there
 }
 
-// Boot boots the machine. The caller must Close what it returns.
+// Boot boots the machine, or starts it from a template of such machines. The
+// caller must Close what it returns.
 func (m Machine) Boot(ctx context.Context) (*Running, error) {
 	a, note, err := m.accel(ctx)
-	if err != nil {
-		return nil, err
-	}
-	initrd, err := m.initramfs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,22 +95,51 @@ func (m Machine) Boot(ctx context.Context) (*Running, error) {
 			return nil, fmt.Errorf("read the kernel's configuration: %w", err)
 		}
 	}
+	r, err := m.boot(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	r.Accel, r.Note, r.CPUs, r.MemoryMiB = a, note, m.cpus(), m.memoryMiB()
+	return r, nil
+}
+
+func (m Machine) boot(ctx context.Context, a accel.Accel) (*Running, error) {
 	start := time.Now()
-	g, err := guest.Boot(ctx, guest.Options{
-		Machine:      m.qemu(a, initrd),
+	if m.warmable() {
+		g, found, err := m.warm(ctx, a)
+		if err == nil {
+			return &Running{Guest: g, Took: time.Since(start), Warm: found}, nil
+		}
+		var w *warmError
+		if !errors.As(err, &w) || ctx.Err() != nil {
+			return nil, err
+		}
+		if m.Warn != nil {
+			m.Warn(fmt.Sprintf("%s: %v; booting it without", m.Kernel.Name, w))
+		}
+		m.Log.Restart()
+	}
+	initrd, err := m.initramfs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	start = time.Now()
+	g, err := guest.Boot(ctx, m.options(a, m.qemu(a, initrd)))
+	if err != nil {
+		return nil, err
+	}
+	return &Running{Guest: g, Took: time.Since(start)}, nil
+}
+
+func (m Machine) options(a accel.Accel, qemu *machine.Machine) guest.Options {
+	return guest.Options{
+		Machine:      qemu,
 		Show:         m.Show,
 		Log:          m.Log,
 		Layout:       m.Layout,
 		BootTimeout:  orDefault(m.BootTimeout, bootTimeout(a)),
 		SetupTimeout: bootTimeout(a),
-	})
-	if err != nil {
-		return nil, err
 	}
-	return &Running{
-		Guest: g, Accel: a, Note: note,
-		CPUs: m.cpus(), MemoryMiB: m.memoryMiB(), Took: time.Since(start),
-	}, nil
 }
 
 func (m Machine) accel(ctx context.Context) (a accel.Accel, note string, err error) {
@@ -121,18 +155,23 @@ func bootTimeout(a accel.Accel) time.Duration {
 	return 3 * time.Minute
 }
 
+// initramfs writes the archive and returns its path.
 func (m Machine) initramfs(ctx context.Context) (string, error) {
-	init, err := initramfs.BuildInit(ctx, m.CacheDir, m.Kernel.Arch)
-	if err != nil {
-		return "", err
-	}
-	modules, err := initramfs.BootModules(m.Kernel.Modules)
+	a, err := m.archive(ctx)
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(m.Dir, "initramfs.cpio")
-	a := initramfs.Archive{Init: init, Modules: modules, Base: m.Base}
 	return path, a.WriteFile(path)
+}
+
+func (m Machine) archive(ctx context.Context) (initramfs.Archive, error) {
+	init, err := initramfs.BuildInit(ctx, m.CacheDir, m.Kernel.Arch)
+	if err != nil {
+		return initramfs.Archive{}, err
+	}
+	modules, err := initramfs.BootModules(m.Kernel.Modules)
+	return initramfs.Archive{Init: init, Modules: modules, Base: m.Base}, err
 }
 
 func (m Machine) qemu(a accel.Accel, initrd string) *machine.Machine {

@@ -53,7 +53,9 @@ func (c Check) probe(ctx context.Context, dir string) (*probed, error) {
 	layout.AddIdentity()
 	layout.AddModprobe() // a distribution's kernel has half of it as modules
 	log := newLog()
-	m := boot.Machine{Settings: c.Settings, Kernel: c.Kernel, Layout: layout, Dir: dir, Log: log}
+	settings := c.Settings
+	settings.Cold = true // it is the way there that is checked
+	m := boot.Machine{Settings: settings, Kernel: c.Kernel, Layout: layout, Dir: dir, Log: log}
 	c.progress("boot it and see what it can do")
 	g, err := m.Boot(ctx)
 	if err != nil {

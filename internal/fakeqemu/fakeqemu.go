@@ -8,6 +8,7 @@
 // system: the paths that vmtest would mount somewhere else are replaced in the
 // commands' arguments.
 //
+// A machine whose memory is a file can be saved and restored over its monitor.
 // A machine without a port for the wire has a shell on its console that knows
 // poweroff.
 //
@@ -42,7 +43,15 @@ func Main() {
 	}
 	m.wire = wire.NewConn(os.NewFile(3, "wire"))
 	m.console = &console{file: os.NewFile(4, "console"), start: time.Now()}
-	if m.wired {
+	if m.ram != "" {
+		if err := m.allocate(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+			os.Exit(1)
+		}
+	}
+	if m.incoming {
+		m.restored()
+	} else if m.wired {
 		m.boot()
 	} else {
 		m.plain()
@@ -57,6 +66,7 @@ type machine struct {
 	scratch string            // the guest's /run/vmtest, removed by vmtest
 	append  string
 	wired   bool // has a port for the wire
+	snapshot
 	wire    *wire.Conn
 	console *console
 }
@@ -84,6 +94,10 @@ func parse(args []string) (*machine, error) {
 		case "-initrd":
 			m.scratch = filepath.Dir(value)
 			_, err = os.Stat(value)
+		case "-object":
+			err = m.memory(value)
+		case "-incoming":
+			m.incoming = true
 		case "-append":
 			m.append = value
 		case "-fsdev":
@@ -97,7 +111,7 @@ func parse(args []string) (*machine, error) {
 			case "virtserialport":
 				m.wired = true
 			}
-		case "-display", "-sandbox", "-machine", "-accel", "-cpu", "-smp", "-m", "-chardev", "-serial", "-name":
+		case "-display", "-sandbox", "-machine", "-accel", "-cpu", "-smp", "-m", "-chardev", "-serial", "-mon", "-name":
 		default:
 			err = fmt.Errorf("%s: invalid option", flag)
 		}

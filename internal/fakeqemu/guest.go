@@ -53,6 +53,29 @@ func (m *machine) boot() {
 		m.console.print(warning...)
 	}
 	_ = m.wire.SendMsg(wire.Hello, 0, hello)
+	if m.ram != "" {
+		go func() { _ = m.monitor() }()
+	}
+	m.serve()
+}
+
+// restored goes on with a machine that had said hello.
+func (m *machine) restored() {
+	if err := m.monitor(); err != nil {
+		fmt.Fprintf(os.Stderr, "qemu-system: %v\n", err)
+		os.Exit(1)
+	}
+	// The archive, which lies in vmtest's own directory, is not read again.
+	var err error
+	if m.scratch, err = os.MkdirTemp("", "fakeqemu-"); err != nil {
+		m.console.print(err.Error())
+	}
+	defer os.RemoveAll(m.scratch)
+	m.serve()
+}
+
+// serve is init after its hello.
+func (m *machine) serve() {
 	g := &guest{machine: m}
 	g.commands.conn = m.wire
 	if err := g.serve(); err != nil && err != io.EOF {

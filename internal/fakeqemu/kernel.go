@@ -38,6 +38,9 @@ const (
 	GarbageRun Behavior = "garbage-run"  // writes bytes that are no frame once a command runs
 	Stays      Behavior = "stays"        // is still there after it has said Done
 
+	Unsaveable   Behavior = "unsaveable"   // QEMU cannot save the machine
+	Unrestorable Behavior = "unrestorable" // or not restore it
+
 	OtherConfig Behavior = "other-config" // shows another configuration than it came with
 	NoPrompt    Behavior = "no-prompt"    // does not get to a shell in a plain machine
 	NoPowerOff  Behavior = "no-power-off" // hangs when it is told to power off
@@ -48,7 +51,7 @@ const (
 // Behaviors are all of them.
 var Behaviors = []Behavior{
 	Good, Panics, Vanishes, Refuses, Hangs, Foreign, Garbage, Without9P, WarnsEarly, WarnsLate, NeverDone, GarbageRun,
-	Stays, OtherConfig, NoPrompt, NoPowerOff, Halts, Restarts,
+	Stays, Unsaveable, Unrestorable, OtherConfig, NoPrompt, NoPowerOff, Halts, Restarts,
 }
 
 // Offsets in a bzImage, see Documentation/arch/x86/boot.rst, and in an arm64

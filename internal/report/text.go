@@ -92,8 +92,12 @@ func (t *Text) notef(format string, args ...any) {
 
 func (t *Text) booted(e result.Event) {
 	m := e.Machine
-	t.notef("vmtest: %s: Linux %s, %s, %d CPUs, %d MiB, ready in %.1fs\n",
-		e.Kernel, m.Release, m.Accel, m.CPUs, m.MemoryMiB, m.Boot)
+	warm := ""
+	if m.Warm {
+		warm = ", warm"
+	}
+	t.notef("vmtest: %s: Linux %s, %s, %d CPUs, %d MiB, ready in %.1fs%s\n",
+		e.Kernel, m.Release, m.Accel, m.CPUs, m.MemoryMiB, m.Boot, warm)
 	if m.Note != "" && !t.noted { // the same for every kernel
 		t.noted = true
 		t.notef("vmtest: %s\n", m.Note)

@@ -118,7 +118,8 @@ type MachineInfo struct {
 	Without   []string `json:",omitempty"`
 	CPUs      int
 	MemoryMiB int
-	Boot      float64 // seconds from the start of QEMU to the guest's hello
+	Boot      float64 // seconds until commands could run
+	Warm      bool    `json:",omitempty"` // it was started from a saved machine
 }
 
 // BlockInfo is the blocklist's entry about a test. Beside a pass it is one that

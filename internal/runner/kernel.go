@@ -100,7 +100,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 	k.emit(result.Event{Action: result.Kernel, Machine: &result.MachineInfo{
 		Release: k.guest.Hello.Release, Digest: res.kernel.Digest, Arch: res.kernel.Arch,
 		Accel: k.guest.Accel.String(), Note: k.guest.Note, Without: k.guest.Skipped,
-		CPUs: k.guest.CPUs, MemoryMiB: k.guest.MemoryMiB, Boot: k.guest.Took.Round(time.Millisecond).Seconds(),
+		CPUs: k.guest.CPUs, MemoryMiB: k.guest.MemoryMiB, Boot: k.guest.Took.Round(time.Millisecond).Seconds(), Warm: k.guest.Warm,
 	}})
 	version, err := kver.FromRelease(k.guest.Hello.Release)
 	if err != nil {
