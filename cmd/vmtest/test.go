@@ -40,6 +40,8 @@ type testFlags struct {
 	failOnFlaky    bool
 	shard          shard.Shard
 	durations      string // path
+	setupCmd       string // in each guest
+	teardownCmd    string
 	setup          bool
 	mode           string
 	patterns       []string
@@ -103,6 +105,8 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.BoolVar(&t.failOnFlaky, "fail-on-flaky", false, "fail when a test passed only when it ran again")
 	fs.TextVar(&t.shard, "shard", shard.Shard{}, "run one of several `parts` of the tests: 2/5 is the second of five")
 	fs.StringVar(&t.durations, "shard-durations", "", "make shards take the same time, as far as the result stream in this `file` knows; all must be given the same")
+	fs.StringVar(&t.setupCmd, "setup-cmd", "", "run this `command` in each guest before the tests, by sh -c")
+	fs.StringVar(&t.teardownCmd, "teardown-cmd", "", "run this `command` in each guest after the tests, by sh -c")
 	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as vmtest setup does")
 	fs.StringVar(&t.mode, "mode", "host", "`place` where tests are compiled: host, or guest to run go test itself there")
 	for name, why := range refused {
@@ -170,6 +174,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	}
 	if t.mode == "guest" && !t.printsGoTest() {
 		return usagef("-mode=host makes reports", "-mode guest: it is go test that reports there")
+	}
+	if t.mode == "guest" && t.setupCmd+t.teardownCmd != "" {
+		return usagef("-mode=host runs commands before and after the tests", "-mode guest: nothing runs around go test")
 	}
 	if t.mode == "guest" && t.arch.foreign() {
 		return usagef("-mode=host compiles the tests here", "-mode guest: this machine's Go toolchain does not run on %s", &t.arch)
@@ -326,6 +333,8 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Strict:      t.strict,
 		Retry:       t.retry,
 		FailOnFlaky: t.failOnFlaky,
+		Setup:       t.setupCmd,
+		Teardown:    t.teardownCmd,
 		Shard:       t.shard,
 		Durations:   durations,
 		Progress:    a.progress,

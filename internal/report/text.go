@@ -54,6 +54,8 @@ func (t *Text) Event(e result.Event) error {
 		}
 	case result.NotRun:
 		t.notRun(e)
+	case result.Setup, result.Teardown:
+		t.notef("vmtest: %s: %s: %s\n", e.Kernel, e.Action, printable(e.Output))
 	case result.Splat:
 		t.trouble(e, "the kernel reported a fault: "+e.Reason)
 	case result.Lost:

@@ -43,6 +43,8 @@ const (
 const (
 	Header   Action = "vmtest"   // the first event: Header
 	Kernel   Action = "kernel"   // a kernel has booted: Machine
+	Setup    Action = "setup"    // -setup-cmd has printed Output
+	Teardown Action = "teardown" // -teardown-cmd has printed Output
 	Blocked  Action = "blocked"  // a test was not run, or may fail, by the blocklist: Block
 	NotRun   Action = "notrun"   // an expected test did not report: Reason
 	Splat    Action = "splat"    // the kernel reported a fault: Reason, Lines

@@ -32,6 +32,7 @@ type kernelRun struct {
 	blocked *blocklist.Set
 	console string // path of the console's file
 	env     []string
+	ready   bool // for packages
 
 	splatsMu   sync.Mutex
 	splatsTold int
@@ -110,7 +111,14 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 	k.blocked = k.list.For(bk)
 	k.tally.kernelIs(bk)
 	k.env = k.space.Environ(k.name, k.guest.Hello.Release)
+	if err := k.hook(ctx, result.Setup, k.Setup); err != nil {
+		return err
+	}
+	k.ready = true
 	if err := k.packages(ctx); err != nil {
+		return err
+	}
+	if err := k.hook(ctx, result.Teardown, k.Teardown); err != nil {
 		return err
 	}
 	if err := k.guest.Shutdown(ctx); err != nil {
@@ -181,7 +189,7 @@ func (k *kernelRun) lost(ctx context.Context, err error) {
 	if errors.As(err, &h) {
 		e.Hint = h.Hint()
 	}
-	var l *guest.LostError
+	var l interface{ Excerpt() []string }
 	if errors.As(err, &l) {
 		e.Lines = l.Excerpt()
 	}

@@ -108,7 +108,7 @@ func (k *kernelRun) runPackage(ctx context.Context, t task) error {
 		all[t.Name] = true
 	}
 	pr.conv = gotest.NewConverter(func(test string) bool { return all[test] }, pr.event)
-	exited, timedOut, err := pr.exec(ctx)
+	exited, timedOut, err := pr.exec(ctx, pr.binaryCommand())
 	pr.conv.Close()
 	k.splats(p.ImportPath)
 	if err != nil {
@@ -165,56 +165,22 @@ func (pr *packageRun) profile() string {
 	return fmt.Sprintf("/run/vmtest/%s-%d.cov", filepath.Dir(pr.pkg.binary), pr.attempt)
 }
 
-// exec runs the binary until it ends or its time is over.
-func (pr *packageRun) exec(ctx context.Context) (exited wire.ExitedMsg, timedOut bool, err error) {
-	signals := make(chan syscall.Signal, 1)
-	var deadline <-chan time.Time
-	if limit := pr.Flags.Timeout; limit > 0 {
-		timer := time.NewTimer(limit + pr.grace())
-		defer timer.Stop()
-		deadline = timer.C
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done := make(chan struct{})
-	defer close(done)
-	killed := make(chan struct{})
-	go func() {
-		select {
-		case <-done:
-			return
-		case <-deadline:
-		}
-		close(killed)
-		// For the console's file: blocked tasks, CPUs, all tasks, memory.
-		_ = pr.guest.Sysrq("wltm")
-		signals <- syscall.SIGKILL
-		select {
-		case <-done:
-		case <-time.After(pr.grace()):
-			cancel(&timeoutError{pr.Flags.Timeout})
-		}
-	}()
+// binaryCommand is the package's binary with its arguments.
+func (pr *packageRun) binaryCommand() guest.Command {
 	args := pr.Flags.Binary(pr.expect.run, pr.expect.skip, pr.profile())
-	exited, err = pr.guest.Run(ctx, guest.Command{
+	return guest.Command{
 		Args:        append([]string{filepath.Join(guestBins, pr.pkg.binary)}, args...),
 		Env:         append(slices.Clone(pr.env), "PWD="+pr.pkg.Dir),
 		Dir:         pr.pkg.Dir,
 		Stdout:      pr.conv,
 		MergeStderr: true,
-		Signals:     signals,
-	})
-	select {
-	case <-killed:
-		timedOut = true
-	default:
 	}
-	return exited, timedOut, err
 }
 
-// grace is what the binary gets beyond -timeout to report it by itself.
-func (pr *packageRun) grace() time.Duration {
-	if pr.guest.Accel == accel.KVM {
+// grace is what a test binary gets beyond -timeout to report it by itself, and
+// what the guest gets to kill it.
+func (k *kernelRun) grace() time.Duration {
+	if k.guest.Accel == accel.KVM {
 		return 15 * time.Second
 	}
 	return time.Minute

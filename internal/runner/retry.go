@@ -29,9 +29,9 @@ func (r *Run) tasks() []task {
 
 // retried is what the kernel's next machine is to run: what failed in this one
 // and may be tried again, and what had not begun when this one was lost. It is
-// nothing when no attempt is left, or the kernel did not boot.
+// nothing when no attempt is left, or the kernel did not get as far as that.
 func (k *kernelRun) retried(ctx context.Context) []task {
-	if k.attempt > k.Retry || ctx.Err() != nil || k.guest == nil {
+	if k.attempt > k.Retry || ctx.Err() != nil || !k.ready {
 		return nil
 	}
 	var tasks []task

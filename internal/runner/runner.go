@@ -71,6 +71,9 @@ type Run struct {
 	Retry int
 	// FailOnFlaky makes a test fail the run that passed in one of those only.
 	FailOnFlaky bool
+	// Setup and Teardown are command lines for a shell in each guest, before
+	// the first package and after the last; or empty.
+	Setup, Teardown string
 	// Shard is the part of the tests to run.
 	Shard shard.Shard
 	// Durations are what tests took before, for splitting them well.
