@@ -113,7 +113,7 @@ func serve(conn *wire.Conn) error {
 		case wire.Fetch:
 			var m wire.FetchMsg
 			if err = f.Decode(&m); err == nil {
-				go fetch(conn, f.ID, m.Path)
+				go fetch(conn, f.ID, m)
 			}
 		case wire.Sysrq:
 			var m wire.SysrqMsg

@@ -161,10 +161,24 @@ type ExitedMsg struct {
 }
 
 // FetchMsg asks for a file or a directory as a tar stream.
-type FetchMsg struct{ Path string }
+type FetchMsg struct {
+	Path string
+	// Bytes and Files bound the contents of what is sent and its number; 0
+	// is no bound. What does not fit is left out.
+	Bytes int64 `json:",omitempty"`
+	Files int   `json:",omitempty"`
+}
 
 // FetchedMsg ends a tar stream.
-type FetchedMsg struct{ Error string }
+type FetchedMsg struct {
+	Error string
+	// Left says what was left out, and why: the first LeftNames of it.
+	Left []string `json:",omitempty"`
+	More int      `json:",omitempty"` // left out beyond those
+}
+
+// LeftNames is how much of what was left out is named.
+const LeftNames = 20
 
 // SysrqMsg writes each key to /proc/sysrq-trigger.
 type SysrqMsg struct{ Keys string }

@@ -123,7 +123,8 @@ func (g *guest) handle(f wire.Frame) error {
 			if m.Path == "/proc/config.gz" {
 				return g.fetchConfig(f.ID)
 			}
-			return g.fetch(f.ID, g.replace.Replace(m.Path))
+			m.Path = g.replace.Replace(m.Path)
+			return g.fetch(f.ID, m)
 		})
 	case wire.Sysrq:
 		return decode(f, func(m wire.SysrqMsg) error {
@@ -187,6 +188,13 @@ func (g *guest) setup(m wire.SetupMsg) wire.ReadyMsg {
 		}
 	}
 	g.replace = strings.NewReplacer(append(pairs, "/run/vmtest/", g.scratch+"/")...)
+	for _, s := range m.Steps {
+		if s.Mkdir != nil && strings.HasPrefix(s.Mkdir.Path, "/run/vmtest/artifacts/") {
+			if err := os.MkdirAll(g.replace.Replace(s.Mkdir.Path), 0o755); err != nil {
+				return wire.ReadyMsg{Error: err.Error()}
+			}
+		}
+	}
 	g.fifo("kmsg", func(line string) { g.console.print(line) })
 	g.fifo("sysrq", g.sysrq)
 	return wire.ReadyMsg{}
@@ -196,6 +204,11 @@ func (g *guest) setup(m wire.SetupMsg) wire.ReadyMsg {
 func (g *guest) here(m wire.StartMsg) wire.StartMsg {
 	for i, a := range m.Args {
 		m.Args[i] = g.replace.Replace(a)
+	}
+	for i, v := range m.Env {
+		if strings.HasPrefix(v, "VMTEST_ARTIFACTS=") {
+			m.Env[i] = g.replace.Replace(v)
+		}
 	}
 	m.Dir = g.replace.Replace(m.Dir)
 	m.Env = append(m.Env, "FAKE_KMSG="+filepath.Join(g.scratch, "kmsg"), "FAKE_SYSRQ="+filepath.Join(g.scratch, "sysrq"))
@@ -235,22 +248,30 @@ func (g *guest) sysrq(key string) {
 	os.Exit(0)
 }
 
-// fetch sends files as a tar stream.
-func (g *guest) fetch(id uint32, root string) error {
+// fetch sends files as a tar stream, as far as they may be had.
+func (g *guest) fetch(id uint32, m wire.FetchMsg) error {
 	var fetched wire.FetchedMsg
 	tw := tar.NewWriter(dataWriter{g.wire, id})
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+	files, left := 0, m.Bytes
+	err := filepath.WalkDir(m.Path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
 			return err
+		}
+		below, _ := filepath.Rel(m.Path, path)
+		if !d.Type().IsRegular() {
+			fetched.Left = append(fetched.Left, below+": it is not a regular file")
+			return nil
 		}
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(filepath.Dir(root), path)
-		if err != nil {
-			return err
+		if m.Files > 0 && files == m.Files || m.Bytes > 0 && int64(len(b)) > left {
+			fetched.Left = append(fetched.Left, fmt.Sprintf("%s: its %d bytes are too many", below, len(b)))
+			return nil
 		}
+		files, left = files+1, left-int64(len(b))
+		name := filepath.Join(filepath.Base(m.Path), below)
 		if err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(b))}); err != nil {
 			return err
 		}

@@ -1,15 +1,10 @@
 package guest
 
 import (
-	"archive/tar"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
@@ -157,81 +152,4 @@ func orDiscard(w io.Writer) io.Writer {
 		return io.Discard
 	}
 	return w
-}
-
-// Fetch copies a file or a directory's regular files from the guest to a
-// directory of the host, under the name it has there.
-func (g *Guest) Fetch(ctx context.Context, path, dir string) error {
-	r, w := io.Pipe()
-	p := &process{stdout: w, stderr: io.Discard}
-	id := g.register(p)
-	defer g.forget(id)
-
-	var unpacked sync.WaitGroup
-	var unpackErr error
-	unpacked.Go(func() {
-		unpackErr = unpack(r, dir)
-		_, _ = io.Copy(io.Discard, r) // the guest must not be left blocked
-	})
-	err := g.conn.SendMsg(wire.Fetch, id, wire.FetchMsg{Path: path})
-	if err == nil {
-		select {
-		case <-p.done:
-		case <-g.gone:
-			err = g.lost("while " + path + " was being fetched")
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
-	}
-	w.Close()
-	unpacked.Wait()
-	if err == nil && p.fetched.Error != "" {
-		err = errors.New(p.fetched.Error)
-	}
-	if err == nil {
-		err = unpackErr
-	}
-	if err != nil {
-		return fmt.Errorf("fetch %s from the guest: %w", path, err)
-	}
-	return nil
-}
-
-// unpack writes the regular files of a tar stream below dir. The stream is a
-// guest's: names that lead out of dir are errors, by way of os.Root.
-func unpack(r io.Reader, dir string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	tr := tar.NewReader(r)
-	for {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if h.Typeflag != tar.TypeReg {
-			return fmt.Errorf("%q is not a regular file", h.Name)
-		}
-		if err := unpackFile(root, strings.TrimPrefix(h.Name, "./"), tr); err != nil {
-			return err
-		}
-	}
-}
-
-func unpackFile(root *os.Root, name string, r io.Reader) (err error) {
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	f, err := root.Create(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.Copy(f, r)
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,5 +108,61 @@ func TestUnpackTorn(t *testing.T) {
 	b := tarOf(t, tar.Header{Name: "a", Typeflag: tar.TypeReg}).Bytes()
 	if err := unpack(bytes.NewReader(b[:100]), t.TempDir()); err == nil {
 		t.Error("a torn archive is taken for a whole one")
+	}
+}
+
+func collect(t *testing.T, l Limits, headers ...tar.Header) (string, Collected, error) {
+	t.Helper()
+	c := collector{dir: filepath.Join(t.TempDir(), "new"), limits: l}
+	err := c.collect(tarOf(t, headers...))
+	return c.dir, c.Collected, err
+}
+
+// file is the header of a file in the directory that is asked for.
+func file(name string) tar.Header { return tar.Header{Name: "0/" + name, Typeflag: tar.TypeReg} }
+
+func TestCollect(t *testing.T) {
+	dir, got, err := collect(t, Limits{Bytes: 1000, Files: 20},
+		file("a"), file("a:b"), file("a_b"), file("a?b"), file("TestX/n=1/log.txt"), file("a/under a file"),
+		file("../evil"), file("x/../../evil"), file("/tmp/vmtest-evil"), file("."), tar.Header{Name: "evil", Typeflag: tar.TypeReg},
+		file("bell\a, \x1b[31m\xff"), file(strings.Repeat("d/", 100)+"deep"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"TestX/n=1/log.txt", "a", "a_b", "a_b.2", "a_b.3", "a_under a file.2", "bell_, _[31m_"}
+	if diff := cmp.Diff(want, tree(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if len(got.Files) != len(want) || len(got.Left) != 6 || got.Bytes < 30 {
+		t.Errorf("collected %+v", got)
+	}
+}
+
+// TestCollectHostile is about an init that is none any more.
+func TestCollectHostile(t *testing.T) {
+	for name, headers := range map[string][]tar.Header{
+		"too large": {file("a"), file("0123456789")},
+		"too many":  {file("a"), file("b"), file("c")},
+		"bad names": {file("../a"), file("../b"), file("../c")},
+		"a link":    {{Name: "0/link", Linkname: "/etc", Typeflag: tar.TypeSymlink}},
+		"a device":  {{Name: "0/null", Typeflag: tar.TypeChar}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, got, err := collect(t, Limits{Bytes: 12, Files: 2}, headers...)
+			if err == nil {
+				t.Errorf("no error, %+v", got)
+			}
+			if outside := tree(t, filepath.Dir(dir)); len(outside) != len(got.Files) {
+				t.Errorf("files: %v", outside)
+			}
+		})
+	}
+}
+
+// TestCollectNothing makes no directory.
+func TestCollectNothing(t *testing.T) {
+	dir, got, err := collect(t, Limits{Bytes: 12, Files: 2})
+	if _, statErr := os.Stat(dir); err != nil || !os.IsNotExist(statErr) || len(got.Files) > 0 {
+		t.Errorf("%+v, %v, %v", got, err, statErr)
 	}
 }

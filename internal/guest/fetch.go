@@ -1,0 +1,231 @@
+package guest
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+)
+
+// Fetch copies a file or a directory's regular files from the guest to a
+// directory of the host, under the name it has there.
+func (g *Guest) Fetch(ctx context.Context, path, dir string) error {
+	_, err := g.fetch(ctx, wire.FetchMsg{Path: path}, func(r io.Reader) error { return unpack(r, dir) })
+	return err
+}
+
+// Limits bound what is taken of a guest.
+type Limits struct {
+	Bytes int64 // of all files together
+	Files int
+}
+
+// Collected is what came of a guest's directory.
+type Collected struct {
+	Files []string // their names on the host, relative to the directory
+	Bytes int64
+	// Left names files that were not taken, each with the reason; it is text
+	// of the guest's. More counts those beyond what is named.
+	Left []string
+	More int
+}
+
+// Collect copies what a guest's directory holds into a new directory of the
+// host. Only regular files are taken, under names that every file system, and
+// those who keep CI's artifacts, accept; see [LocalName]. What exceeds the
+// limits is left out and named.
+func (g *Guest) Collect(ctx context.Context, path, dir string, l Limits) (Collected, error) {
+	c := collector{dir: dir, limits: l}
+	fetched, err := g.fetch(ctx, wire.FetchMsg{Path: path, Bytes: l.Bytes, Files: l.Files}, c.collect)
+	c.Left, c.More = append(c.Left, fetched.Left...), c.More+fetched.More
+	return c.Collected, err
+}
+
+// fetch hands the stream to take, which need not read all of it.
+func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader) error) (wire.FetchedMsg, error) {
+	r, w := io.Pipe()
+	p := &process{stdout: w, stderr: io.Discard}
+	id := g.register(p)
+	defer g.forget(id)
+
+	var taken sync.WaitGroup
+	var takeErr error
+	taken.Go(func() {
+		takeErr = take(r)
+		_, _ = io.Copy(io.Discard, r) // the guest must not be left blocked
+	})
+	err := g.conn.SendMsg(wire.Fetch, id, m)
+	if err == nil {
+		select {
+		case <-p.done:
+		case <-g.gone:
+			err = g.lost("while " + m.Path + " was being fetched")
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	w.Close()
+	taken.Wait()
+	if err == nil && p.fetched.Error != "" {
+		err = errors.New(p.fetched.Error)
+	}
+	if err == nil {
+		err = takeErr
+	}
+	if err != nil {
+		return wire.FetchedMsg{}, fmt.Errorf("fetch %s from the guest: %w", m.Path, err)
+	}
+	return p.fetched, nil
+}
+
+// unpack writes the regular files of a tar stream below dir. The stream is a
+// guest's: names that lead out of dir are errors, by way of os.Root.
+func unpack(r io.Reader, dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return eachFile(r, func(h *tar.Header, r io.Reader) error {
+		name := strings.TrimPrefix(h.Name, "./")
+		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		f, err := root.Create(name)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, r)
+		return errors.Join(err, f.Close())
+	})
+}
+
+// eachFile calls do with each file of a tar stream, which may hold nothing but
+// regular files.
+func eachFile(r io.Reader, do func(*tar.Header, io.Reader) error) error {
+	tr := tar.NewReader(r)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if h.Typeflag != tar.TypeReg {
+			return fmt.Errorf("%q is not a regular file", h.Name)
+		}
+		if err := do(h, tr); err != nil {
+			return err
+		}
+	}
+}
+
+// A collector writes what a guest sends. Its init keeps to the limits: more than
+// that is an error, for then it is not our init any more that sends.
+type collector struct {
+	dir    string
+	limits Limits
+	root   *os.Root // nil until there is a file
+	Collected
+}
+
+func (c *collector) collect(r io.Reader) (err error) {
+	defer func() {
+		if c.root != nil {
+			err = errors.Join(err, c.root.Close())
+		}
+	}()
+	return eachFile(r, c.file)
+}
+
+func (c *collector) file(h *tar.Header, r io.Reader) error {
+	if len(c.Files)+len(c.Left) == c.limits.Files || h.Size > c.limits.Bytes-c.Bytes {
+		return fmt.Errorf("more came than was asked for: %q of %d bytes", h.Name, h.Size)
+	}
+	_, below, _ := strings.Cut(h.Name, "/") // without the directory's own name
+	name, ok := LocalName(below)
+	if !ok {
+		c.Left = append(c.Left, below+": its name cannot be had here")
+		return nil
+	}
+	if c.root == nil {
+		if err := os.Mkdir(c.dir, 0o755); err != nil {
+			return err
+		}
+		var err error
+		if c.root, err = os.OpenRoot(c.dir); err != nil {
+			return err
+		}
+	}
+	f, name, err := c.create(name)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(f, r)
+	c.Bytes += n
+	c.Files = append(c.Files, name)
+	return errors.Join(err, f.Close())
+}
+
+// create makes a file. Names that differ in the guest may be the same here: the
+// later ones get numbers.
+func (c *collector) create(name string) (*os.File, string, error) {
+	for n := 1; ; n++ {
+		free := name
+		if n > 1 {
+			free = fmt.Sprintf("%s.%d", name, n)
+		}
+		err := c.root.MkdirAll(filepath.Dir(free), 0o755)
+		if err != nil && n == 1 { // a file has the name of the directory
+			name = strings.ReplaceAll(name, "/", "_")
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		f, err := c.root.OpenFile(free, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, os.ErrExist) {
+			continue
+		}
+		return f, free, err
+	}
+}
+
+// What a name may come to, in bytes and directories.
+const (
+	maxName  = 250 // between two slashes; most file systems take 255
+	maxPath  = 4096
+	maxDepth = 64
+)
+
+// LocalName is what a file of a guest's is called on the host: what GitHub's
+// artifacts or other file systems do not take, and what a terminal obeys, is
+// replaced by _. It reports false for what is not the name of a file below a
+// directory. A name with nothing to replace stays as it is.
+func LocalName(name string) (local string, ok bool) {
+	if !filepath.IsLocal(name) || name != filepath.Clean(name) || name == "." ||
+		len(name) > maxPath || strings.Count(name, "/") >= maxDepth {
+		return "", false
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if len(part) > maxName {
+			return "", false
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || strings.ContainsRune(`"<>|:*?\`, r) {
+			return '_'
+		}
+		return r
+	}, name), true
+}
