@@ -76,7 +76,8 @@ would not run; u-root's commands are in its PATH, and its /bin/sh is u-root's.
 Mounted are cgroup v2, bpffs, tracefs, debugfs, securityfs, devpts, /tmp and /run.
 There is no network but lo. Of the host's environment only what Go needs comes
 along, with GOPROXY=off, GOTOOLCHAIN=local and -mod=readonly; -env adds to it.
-VMTEST=1 tells a test where it is, VMTEST_KERNEL and VMTEST_RELEASE on what.
+VMTEST=1 tells a test where it is, VMTEST_KERNEL and VMTEST_RELEASE on what. What it
+writes to the directory VMTEST_ARTIFACTS, or to t.ArtifactDir(), comes back.
 
 More in docs/guest.md.
 `,
@@ -134,7 +135,8 @@ var synopses = map[string]string{
 
 Compiles the packages' tests once on this machine, boots each kernel and runs the
 tests in it; with -arch, for another architecture than this machine's. Packages and most flags are those of go test. For several kernels the
-output ends in a table of what differs or did not pass. Tests named in the module's
+output ends in a table of what differs or did not pass. The logs of failed tests, and
+what tests write to VMTEST_ARTIFACTS, are kept: see -artifacts. Tests named in the module's
 .vmtest/blocklist.yaml are not run, or may fail, on the kernels it names. -retry and
 -shard are explained in docs/results.md and docs/reports.md.`,
 	"exec": `vmtest exec [-kernel REF] [flags] -- command [arguments]

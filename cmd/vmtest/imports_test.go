@@ -13,10 +13,10 @@ import (
 // go one way, from cmd down to packages that import none of ours. Whoever adds
 // an arrow here changes the design; see docs/design.md.
 var allowed = map[string]string{
-	"cmd/vmtest": "builder builder/catalogue builder/patch initramfs initramfs/toolbox initramfs/wire internal/accel internal/action internal/actions internal/artifact internal/attest internal/blocklist internal/boot internal/bootcheck internal/cache internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelinfo internal/kernelorg internal/kernelref internal/kver internal/lockfile internal/publish internal/record internal/registry internal/report internal/result internal/runner internal/shard internal/store internal/workspace kconfig",
+	"cmd/vmtest": "builder builder/catalogue builder/patch initramfs initramfs/toolbox initramfs/wire internal/accel internal/action internal/actions internal/artifact internal/attest internal/blocklist internal/boot internal/bootcheck internal/bundle internal/cache internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelinfo internal/kernelorg internal/kernelref internal/kver internal/lockfile internal/publish internal/record internal/registry internal/report internal/result internal/runner internal/shard internal/store internal/workspace kconfig",
 
 	"internal/action":     "internal/kernel internal/kernelref internal/report internal/result",
-	"internal/runner":     "initramfs/wire internal/accel internal/blocklist internal/boot internal/console internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/result internal/shard internal/workspace",
+	"internal/runner":     "initramfs/wire internal/accel internal/blocklist internal/boot internal/bundle internal/console internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/result internal/shard internal/workspace",
 	"internal/bootcheck":  "initramfs internal/accel internal/boot internal/console internal/features internal/guest internal/kernel internal/kver kconfig",
 	"internal/boot":       "initramfs internal/accel internal/cache internal/console internal/guest internal/kernel internal/machine internal/template",
 	"internal/template":   "initramfs/wire internal/cache internal/machine",
@@ -33,7 +33,7 @@ var allowed = map[string]string{
 	"internal/kernelref":  "internal/kver",
 	"internal/lockfile":   "internal/configfile internal/kernelref",
 	"internal/gotest":     "internal/result",
-	"internal/report":     "internal/failure internal/result",
+	"internal/report":     "internal/bundle internal/failure internal/result",
 	"internal/shard":      "internal/result",
 	"internal/host":       "internal/accel",
 	"internal/fakeqemu":   "initramfs/wire",
@@ -55,6 +55,7 @@ var allowed = map[string]string{
 
 	"internal/accel":      "",
 	"internal/actions":    "",
+	"internal/bundle":     "",
 	"internal/cache":      "",
 	"internal/configfile": "",
 	"internal/console":    "",
@@ -69,7 +70,7 @@ var allowed = map[string]string{
 
 // standardOnly travel into guests as source, or are what everything rests on.
 var standardOnly = []string{
-	"initramfs/init", "initramfs/wire", "internal/console", "internal/features", "internal/guest", "internal/kernel", "internal/kver",
+	"initramfs/init", "initramfs/wire", "internal/bundle", "internal/console", "internal/features", "internal/guest", "internal/kernel", "internal/kver",
 	"internal/machine", "internal/record", "internal/result", "internal/workspace",
 }
 

@@ -90,7 +90,7 @@ func (r *realVmtest) module(t *testing.T, name string) string {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "real", name))); err != nil {
 		t.Fatal(err)
 	}
-	mod := "module example.com/" + name + "\n\ngo 1.25\n"
+	mod := "module example.com/" + name + "\n\ngo 1.26\n"
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o644), os.Mkdir(filepath.Join(dir, ".git"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +193,7 @@ func TestReal(t *testing.T) {
 	t.Run("guest", r.testGuest)
 	t.Run("toolchain", r.testToolchain)
 	t.Run("output", r.testOutput)
+	t.Run("files", r.testFiles)
 	t.Run("ends", r.testEnds)
 	t.Run("crash", r.testCrash)
 	t.Run("exec", r.testExec)
@@ -357,19 +358,13 @@ func (r *realVmtest) testForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := r.module(t, "foreign")
-	work := filepath.Join(t.TempDir(), "go.work")
-	join := exec.Command("go", "work", "init", dir, examples)
-	join.Env = append(r.env, "GOWORK="+work)
-	if out, err := join.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	kernels := realNew + r.builtKernel(t, foreignArch)
 	out, err := exec.Command("go", "env", "GOROOT", "GOCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	host := strings.Fields(string(out))
-	env := []string{"GOWORK=" + work, "REAL_ARCH=" + foreignArch, "REAL_GOROOT=" + host[0], "REAL_GOCACHE=" + host[1]}
+	env := append(r.workspace(t, dir, examples), "REAL_ARCH="+foreignArch, "REAL_GOROOT="+host[0], "REAL_GOCACHE="+host[1])
 	run := r.run(t, dir, env, "test", "-race", "-cover", "-arch", foreignArch, "-kernel", kernels,
 		"-env", "REAL_ARCH", "-env", "REAL_GOROOT", "-env", "REAL_GOCACHE", "./...", examples+"/...")
 	// Between ok and the package stands the kernel, where there are two.

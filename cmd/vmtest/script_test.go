@@ -219,7 +219,7 @@ var (
 	goVersion = regexp.MustCompile(`"Go":"go[^"]*"`)
 	timestamp = regexp.MustCompile(`\[ *\d+\.\d{6}\]`)
 	digest    = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
-	logFile   = regexp.MustCompile(`\S*/(console-\S*\.log)`)
+	logFile   = regexp.MustCompile(`[^\s"]*/runs/[^/]*/[^/"]*`)
 )
 
 // scrub [-digests] SOURCE FILE writes a copy of stdout, stderr or a file in which
@@ -240,7 +240,7 @@ func cmdScrub(ts *testscript.TestScript, neg bool, args []string) {
 	s = elapsed.ReplaceAllString(s, `"$1":0`)
 	s = goVersion.ReplaceAllString(s, `"Go":"go0"`)
 	s = timestamp.ReplaceAllString(s, "[    0.000000]")
-	s = logFile.ReplaceAllString(s, "…/$1")
+	s = logFile.ReplaceAllString(s, "…")
 	s = strings.ReplaceAll(s, ts.Getenv("WORK"), "$$WORK")
 	if registry := ts.Getenv("REGISTRY"); registry != "" {
 		s = strings.ReplaceAll(s, registry, "$$REGISTRY")

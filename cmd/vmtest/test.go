@@ -43,6 +43,7 @@ type testFlags struct {
 	setupCmd       string // in each guest
 	teardownCmd    string
 	setup          bool
+	artifacts      artifactFlags
 	mode           string
 	patterns       []string
 }
@@ -96,6 +97,7 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&t.CoverProfile, "coverprofile", "", "as for go test, added up over packages and kernels")
 	fs.StringVar(&t.vet, "vet", "", "as for go test")
 	t.outputs.register(fs, actions.Running())
+	t.artifacts.register(fs)
 
 	fs.IntVar(&t.parallel, "parallel-kernels", 0, "kernels to run at a time (default by cores and memory)")
 	fs.Var(&t.blocklists, "blocklist", "read this `file` instead of the module's .vmtest; may be repeated")
@@ -160,7 +162,7 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	if t.P < 1 {
 		return usagef("", "-p %d: want 1 or more", t.P)
 	}
-	if err := t.outputs.check(); err != nil {
+	if err := errors.Join(t.outputs.check(), t.artifacts.check()); err != nil {
 		return err
 	}
 	if err := t.checkRetry(); err != nil {
@@ -171,6 +173,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	}
 	if t.mode != "host" && t.mode != "guest" {
 		return usagef("", "-mode %s: want host or guest", t.mode)
+	}
+	if t.mode == "guest" && t.artifacts.dir != "" {
+		return usagef("-mode=host brings files back", "-mode guest: it keeps no files")
 	}
 	if t.mode == "guest" && !t.printsGoTest() {
 		return usagef("-mode=host makes reports", "-mode guest: it is go test that reports there")
@@ -302,6 +307,10 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		return err
 	}
 	defer func() { err = errors.Join(err, rec.Close()) }()
+	kept, err := t.artifacts.open(rec)
+	if err != nil {
+		return err
+	}
 	kernels, err := a.store(cache, t.arch, t.verify)
 	if err != nil {
 		return err
@@ -326,7 +335,8 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Mounts:      mounts,
 		Env:         t.environment(),
 		Parallel:    t.parallel,
-		Dir:         rec.Dir,
+		Bundle:      kept,
+		Artifacts:   t.artifacts.limits(),
 		Info:        result.RunInfo{Version: version(), QEMU: qemu.String(), Args: args},
 		Sink:        sinks{result.Encode(rec), sink},
 		FailOnSplat: t.splats,

@@ -22,6 +22,7 @@ type Log struct {
 	err     error
 	notify  func(Splat)
 	tee     io.Writer
+	size    int64
 }
 
 // A Splat is the kernel's report of a fault in itself.
@@ -64,6 +65,7 @@ func (l *Log) Write(b []byte) (int, error) {
 	if _, err := l.file.Write(b); err != nil && l.err == nil {
 		l.err = err
 	}
+	l.size += int64(len(b))
 	if l.tee != nil {
 		_, _ = l.tee.Write(b)
 	}
@@ -109,6 +111,13 @@ func (l *Log) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
+}
+
+// Size is how many bytes the file has got so far.
+func (l *Log) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size
 }
 
 // Tail is the end of the console, at most 40 lines.

@@ -20,8 +20,9 @@ type Flags struct {
 
 // Binary is the command line of a test binary, after its name. The patterns are
 // those of this kernel, blocklist included; profile is where the binary writes
-// its coverage, or empty.
-func (f Flags) Binary(run, skip, profile string) []string {
+// its coverage, and artifacts the directory for what t.ArtifactDir is asked for,
+// or empty.
+func (f Flags) Binary(run, skip, profile, artifacts string) []string {
 	args := []string{
 		"-test.paniconexit0", // as go test does: os.Exit(0) in a test is no success
 		"-test.v=test2json",  // every test must report
@@ -29,11 +30,14 @@ func (f Flags) Binary(run, skip, profile string) []string {
 		"-test.count=" + strconv.Itoa(f.Count),
 	}
 	for _, p := range []struct{ flag, value string }{
-		{"-test.run", run}, {"-test.skip", skip}, {"-test.bench", f.Bench}, {"-test.coverprofile", profile},
+		{"-test.run", run}, {"-test.skip", skip}, {"-test.bench", f.Bench}, {"-test.coverprofile", profile}, {"-test.outputdir", artifacts},
 	} {
 		if p.value != "" {
 			args = append(args, p.flag+"="+p.value)
 		}
+	}
+	if artifacts != "" {
+		args = append(args, "-test.artifacts")
 	}
 	return append(append(args, f.Pass...), f.Args...)
 }

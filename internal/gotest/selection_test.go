@@ -103,8 +103,8 @@ func TestBadPattern(t *testing.T) {
 
 func TestBinaryArguments(t *testing.T) {
 	f := Flags{Count: 1, Bench: ".", Pass: []string{"-test.short=true"}, Args: []string{"-test.v=false"}}
-	args := f.Binary("TestA b", "", "/c.out")
-	for _, want := range []string{"-test.v=test2json", "-test.paniconexit0", "-test.timeout=0s", "-test.run=TestA b", "-test.bench=.", "-test.coverprofile=/c.out"} {
+	args := f.Binary("TestA b", "", "/c.out", "/a")
+	for _, want := range []string{"-test.v=test2json", "-test.paniconexit0", "-test.timeout=0s", "-test.run=TestA b", "-test.bench=.", "-test.coverprofile=/c.out", "-test.artifacts", "-test.outputdir=/a"} {
 		if !slices.Contains(args, want) {
 			t.Errorf("no %s in %q", want, args)
 		}

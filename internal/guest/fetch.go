@@ -33,20 +33,24 @@ type Limits struct {
 type Collected struct {
 	Files []string // their names on the host, relative to the directory
 	Bytes int64
-	// Left names files that were not taken, each with the reason; it is text
-	// of the guest's. More counts those beyond what is named.
+	// Left names files that were not taken, each with the reason. More counts
+	// those beyond what is named.
 	Left []string
 	More int
 }
 
 // Collect copies what a guest's directory holds into a new directory of the
-// host. Only regular files are taken, under names that every file system, and
-// those who keep CI's artifacts, accept; see [LocalName]. What exceeds the
-// limits is left out and named.
+// host, which is made when there is something to copy. Only regular files are
+// taken, under names that every file system, and those who keep CI's artifacts,
+// accept; see [LocalName]. What exceeds the limits is left out and named. With an
+// error, too, what has come is there.
 func (g *Guest) Collect(ctx context.Context, path, dir string, l Limits) (Collected, error) {
 	c := collector{dir: dir, limits: l}
 	fetched, err := g.fetch(ctx, wire.FetchMsg{Path: path, Bytes: l.Bytes, Files: l.Files}, c.collect)
-	c.Left, c.More = append(c.Left, fetched.Left...), c.More+fetched.More
+	for _, left := range fetched.Left {
+		c.Left = append(c.Left, printable(left))
+	}
+	c.More = fetched.More
 	return c.Collected, err
 }
 
@@ -155,14 +159,17 @@ func (c *collector) file(h *tar.Header, r io.Reader) error {
 	_, below, _ := strings.Cut(h.Name, "/") // without the directory's own name
 	name, ok := LocalName(below)
 	if !ok {
-		c.Left = append(c.Left, below+": its name cannot be had here")
+		c.Left = append(c.Left, printable(h.Name)+": its name cannot be had here")
 		return nil
 	}
 	if c.root == nil {
-		if err := os.Mkdir(c.dir, 0o755); err != nil {
+		err := os.MkdirAll(filepath.Dir(c.dir), 0o755)
+		if err == nil {
+			err = os.Mkdir(c.dir, 0o755)
+		}
+		if err != nil {
 			return err
 		}
-		var err error
 		if c.root, err = os.OpenRoot(c.dir); err != nil {
 			return err
 		}
@@ -172,9 +179,12 @@ func (c *collector) file(h *tar.Header, r io.Reader) error {
 		return err
 	}
 	n, err := io.Copy(f, r)
+	if err = errors.Join(err, f.Close()); err != nil { // half a file looks like a whole one
+		return errors.Join(err, c.root.Remove(name))
+	}
 	c.Bytes += n
 	c.Files = append(c.Files, name)
-	return errors.Join(err, f.Close())
+	return nil
 }
 
 // create makes a file. Names that differ in the guest may be the same here: the
@@ -223,9 +233,19 @@ func LocalName(name string) (local string, ok bool) {
 		}
 	}
 	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) || strings.ContainsRune(`"<>|:*?\`, r) {
+		if strings.ContainsRune(`"<>|:*?\`, r) {
 			return '_'
 		}
 		return r
-	}, name), true
+	}, printable(name)), true
+}
+
+// printable is a guest's text in a line that does nothing to a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '_'
+		}
+		return r
+	}, s)
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -31,7 +32,7 @@ func (m *Matrix) Event(e result.Event) error {
 		m.kernel(e.Kernel).lost = &e
 	case result.Ended:
 		k := m.kernel(e.Kernel)
-		k.console = e.Console
+		k.console, k.files = e.Console, e.Path
 		if e.Elapsed != nil {
 			k.elapsed += *e.Elapsed
 		}
@@ -48,7 +49,7 @@ func (m *Matrix) Event(e result.Event) error {
 		p.build = append(p.build, strings.TrimSuffix(e.Output, "\n"))
 	case result.BuildFail:
 		m.pkg(e.ImportPath)
-	case result.Run, result.Output, result.Pass, result.Fail, result.Skip, result.Blocked, result.NotRun:
+	case result.Run, result.Output, result.Pass, result.Fail, result.Skip, result.Blocked, result.NotRun, result.Files:
 		m.tested(e)
 	}
 	return nil
@@ -69,6 +70,10 @@ func (m *Matrix) tested(e result.Event) {
 	case result.Output:
 		if !framing(e) {
 			c.printing.add(e.Output)
+		}
+	case result.Files:
+		if max(e.Attempt, 1) == c.attempt {
+			c.kept(e)
 		}
 	case result.Pass, result.Fail, result.Skip, result.Blocked, result.NotRun:
 		c.ended(e)
@@ -189,12 +194,20 @@ func (c *cell) ended(e result.Event) {
 		}
 		c.earlier = append(c.earlier, c.try)
 		if !o.bad() {
-			t.outcome, t.output = flaky, c.output // what it printed when it failed
+			t.outcome, t.output, t.files = flaky, c.output, c.files // what it printed when it failed
 		}
 	case o.rank() >= c.outcome.rank():
 		return
 	}
 	c.try, c.block = t, e.Block
+}
+
+// kept takes what there is of a try that has just failed.
+func (t *try) kept(e result.Event) {
+	t.output.whole = outputFile(e)
+	for _, name := range e.Files {
+		t.files = append(t.files, filepath.Join(e.Path, name))
+	}
 }
 
 // forgive makes subtests flaky that failed and did not come again when the test

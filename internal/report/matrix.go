@@ -38,6 +38,7 @@ type kernel struct {
 	splats  []result.Event
 	elapsed float64 // seconds
 	console string  // path of a file
+	files   string  // path of the directory of all that was kept
 }
 
 // A pkg is one package on all kernels.
@@ -75,6 +76,7 @@ type try struct {
 	reason  string         // why, where the test could not say it
 	output  output         // of the run that decided
 	found   *failure.Cause // in output, once that was looked for
+	files   []string       // paths of what was kept of it
 }
 
 type outcome string

@@ -3,7 +3,11 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
 
 // An output is what a test printed. Of much of it, such as the log of a
@@ -12,6 +16,7 @@ type output struct {
 	head, tail []byte
 	cut        int // bytes between them
 	cutLines   int
+	whole      string // the file that has all of it, or empty
 }
 
 // What is kept, in bytes.
@@ -65,8 +70,12 @@ func (o *output) empty() bool { return len(o.head)+len(o.tail) == 0 }
 func (o *output) text() string {
 	s := string(o.head) + string(o.tail)
 	if o.cut > 0 {
-		s = fmt.Sprintf("%s\n    … %d lines, %d bytes left out …\n%s",
-			strings.TrimSuffix(string(o.head), "\n"), o.cutLines, o.cut, o.tail)
+		where := ""
+		if o.whole != "" {
+			where = ": " + o.whole + " has all of it"
+		}
+		s = fmt.Sprintf("%s\n    … %d lines, %d bytes left out%s …\n%s",
+			strings.TrimSuffix(string(o.head), "\n"), o.cutLines, o.cut, where, o.tail)
 	}
 	return strings.ToValidUTF8(s, "\ufffd") // a cut may be inside of a character
 }
@@ -77,4 +86,14 @@ func (o *output) lines() []string {
 		return nil
 	}
 	return strings.Split(text, "\n")
+}
+
+// outputFile is the file with everything that a failed test has printed.
+func outputFile(e result.Event) string {
+	for _, name := range e.Files {
+		if filepath.Base(name) == bundle.Output && !strings.HasPrefix(name, bundle.Artifacts+"/") {
+			return filepath.Join(e.Path, name)
+		}
+	}
+	return ""
 }

@@ -20,6 +20,7 @@ type Text struct {
 
 	packages map[[2]string]*packageText
 	troubled map[string]bool // kernels whose console is worth reading
+	failed   map[string]bool // kernels on which tests failed that left files
 	streams  bool            // one kernel and one package at a time: no need to hold output back
 	noted    bool            // why there is no KVM
 	err      error
@@ -28,17 +29,21 @@ type Text struct {
 // packageText is what one package printed on one kernel so far.
 type packageText struct {
 	kernel, name string
-	output       []result.Event
+	output       []textLine
 	failed       map[string]bool
+	whole        map[string]string // by test: the file with all of its output
 	coverage     string
 	notRun       []string // tests
 }
+
+// textLine is a line of a test's, or of the package's.
+type textLine struct{ test, text string }
 
 // Event takes the next event of the stream.
 func (t *Text) Event(e result.Event) error {
 	switch e.Action {
 	case result.Header:
-		t.packages, t.troubled = map[[2]string]*packageText{}, map[string]bool{}
+		t.packages, t.troubled, t.failed = map[[2]string]*packageText{}, map[string]bool{}, map[string]bool{}
 		t.streams = t.Verbose && len(e.Run.Kernels) == 1
 	case result.Kernel:
 		t.booted(e)
@@ -60,9 +65,14 @@ func (t *Text) Event(e result.Event) error {
 		t.trouble(e, "the kernel reported a fault: "+e.Reason)
 	case result.Lost:
 		t.trouble(e, e.Reason)
+	case result.Files:
+		t.files(e)
 	case result.Ended:
 		if e.Console != "" && t.troubled[e.Kernel] {
 			t.notef("vmtest: %s: the console is in %s\n", e.Kernel, e.Console)
+		}
+		if e.Path != "" && t.failed[e.Kernel] {
+			t.notef("vmtest: %s: what failed tests and the kernel have left is in %s\n", e.Kernel, e.Path)
 		}
 	case result.Coverage:
 		t.notef("vmtest: coverage of all packages and kernels: %.1f%% of statements\n", e.Percent)
@@ -115,7 +125,7 @@ func (t *Text) pkg(e result.Event) *packageText {
 	key := [2]string{e.Kernel, e.Package}
 	p := t.packages[key]
 	if p == nil {
-		p = &packageText{kernel: e.Kernel, name: e.Package, failed: map[string]bool{}}
+		p = &packageText{kernel: e.Kernel, name: e.Package, failed: map[string]bool{}, whole: map[string]string{}}
 		t.packages[key] = p
 	}
 	return p
@@ -130,7 +140,25 @@ func (t *Text) output(e result.Event) {
 		t.printf("%s", e.Output)
 		return
 	}
-	p.output = append(p.output, e)
+	p.output = append(p.output, textLine{e.Test, e.Output})
+}
+
+// files takes what was kept of a package, or of a failed test, and what was not.
+func (t *Text) files(e result.Event) {
+	if e.Test != "" {
+		t.failed[e.Kernel] = true
+		t.pkg(e).whole[e.Test] = outputFile(e)
+	}
+	if e.Reason == "" {
+		return
+	}
+	t.notef("vmtest: %s: %s\n", t.name(e), e.Reason)
+	for _, line := range e.Lines {
+		t.notef("    %s\n", line)
+	}
+	if e.Hint != "" {
+		t.notef("vmtest: hint: %s\n", e.Hint)
+	}
 }
 
 func (t *Text) test(e result.Event) {
@@ -142,9 +170,9 @@ func (t *Text) test(e result.Event) {
 		return
 	}
 	// The binary could not say it any more.
-	line := result.Event{Test: e.Test, Output: fmt.Sprintf("--- FAIL: %s: %s\n", e.Test, e.Reason)}
+	line := textLine{e.Test, fmt.Sprintf("--- FAIL: %s: %s\n", e.Test, e.Reason)}
 	if t.streams {
-		t.printf("%s", line.Output)
+		t.printf("%s", line.text)
 	} else {
 		p.output = append(p.output, line)
 	}
@@ -220,7 +248,7 @@ func seconds(e result.Event) float64 {
 }
 
 func (p *packageText) noTestFiles() bool {
-	return len(p.output) > 0 && strings.HasSuffix(p.output[0].Output, "[no test files]\n")
+	return len(p.output) > 0 && strings.HasSuffix(p.output[0].text, "[no test files]\n")
 }
 
 // held prints output that was held back: all of it with -v, otherwise what
@@ -231,13 +259,13 @@ func (t *Text) held(p *packageText, packageFailed bool) {
 	}
 	for _, e := range p.inOrder(t.Verbose) {
 		switch {
-		case t.Verbose, packageFailed && e.Test == "" && !isSummary(e.Output):
-			t.printf("%s", e.Output)
-		case packageFailed && p.failed[e.Test] && !strings.HasPrefix(e.Output, "=== "):
-			t.printf("%s", e.Output)
-		case strings.HasPrefix(e.Test, "Benchmark"), isBenchHeader(e.Output):
-			if !strings.HasPrefix(e.Output, "=== ") && e.Output != e.Test+"\n" {
-				t.printf("%s", e.Output)
+		case t.Verbose, packageFailed && e.test == "" && !isSummary(e.text):
+			t.printf("%s", e.text)
+		case packageFailed && p.failed[e.test] && !strings.HasPrefix(e.text, "=== "):
+			t.printf("%s", e.text)
+		case strings.HasPrefix(e.test, "Benchmark"), isBenchHeader(e.text):
+			if !strings.HasPrefix(e.text, "=== ") && e.text != e.test+"\n" {
+				t.printf("%s", e.text)
 			}
 		}
 	}
@@ -246,48 +274,65 @@ func (t *Text) held(p *packageText, packageFailed bool) {
 // inOrder is the package's output as go test prints it: without -v a test's
 // report comes first, what it logged is indented below it, and its subtests
 // follow. The binary, told to print each test's output as it comes, does it the
-// other way round.
-func (p *packageText) inOrder(verbose bool) []result.Event {
+// other way round. Of much that a test logged, the middle is left out.
+func (p *packageText) inOrder(verbose bool) []textLine {
 	if verbose {
 		return p.output
 	}
-	byTest := map[string][]result.Event{}
+	byTest := map[string][]textLine{}
 	var tops, names []string // in the order of their first output: a parent is before its subtests
 	for _, e := range p.output {
-		if _, seen := byTest[e.Test]; !seen {
-			names = append(names, e.Test)
-			if top, _, _ := strings.Cut(e.Test, "/"); !slices.Contains(tops, top) {
+		if _, seen := byTest[e.test]; !seen {
+			names = append(names, e.test)
+			if top, _, _ := strings.Cut(e.test, "/"); !slices.Contains(tops, top) {
 				tops = append(tops, top)
 			}
 		}
-		byTest[e.Test] = append(byTest[e.Test], e)
+		byTest[e.test] = append(byTest[e.test], e)
 	}
-	var ordered []result.Event
+	var ordered []textLine
 	for _, top := range tops {
 		for _, name := range names {
 			if name == top || top != "" && strings.HasPrefix(name, top+"/") {
-				ordered = append(ordered, reportFirst(byTest[name])...)
+				ordered = append(ordered, p.reportFirst(byTest[name])...)
 			}
 		}
 	}
 	return ordered
 }
 
-func reportFirst(events []result.Event) []result.Event {
-	depth := strings.Count(events[0].Test, "/")
-	var reports, logs []result.Event
-	for _, e := range events {
-		if strings.HasPrefix(strings.TrimLeft(e.Output, " "), "--- ") {
-			e.Output = strings.Repeat("    ", depth) + strings.TrimLeft(e.Output, " ")
+func (p *packageText) reportFirst(lines []textLine) []textLine {
+	depth := strings.Count(lines[0].test, "/")
+	var reports, logs []textLine
+	size := 0
+	for _, e := range lines {
+		if strings.HasPrefix(strings.TrimLeft(e.text, " "), "--- ") {
+			e.text = strings.Repeat("    ", depth) + strings.TrimLeft(e.text, " ")
 			reports = append(reports, e)
 			continue
 		}
-		if strings.HasPrefix(e.Output, "    ") { // logged, not printed
-			e.Output = strings.Repeat("    ", depth) + e.Output
+		if strings.HasPrefix(e.text, "    ") { // logged, not printed
+			e.text = strings.Repeat("    ", depth) + e.text
 		}
 		logs = append(logs, e)
+		size += len(e.text)
+	}
+	if lines[0].test != "" && size > headKept+tailKept {
+		logs = p.cut(logs)
 	}
 	return append(reports, logs...)
+}
+
+// cut leaves out of what a test logged what reports leave out of it.
+func (p *packageText) cut(lines []textLine) []textLine {
+	test := lines[0].test
+	out := output{whole: p.whole[test]}
+	for _, l := range lines {
+		if !strings.HasPrefix(l.text, "=== ") {
+			out.add(l.text)
+		}
+	}
+	return []textLine{{test, out.text()}}
 }
 
 func isBenchHeader(line string) bool {

@@ -49,7 +49,8 @@ const (
 	NotRun   Action = "notrun"   // an expected test did not report: Reason
 	Splat    Action = "splat"    // the kernel reported a fault: Reason, Lines
 	Lost     Action = "lost"     // the kernel cannot go on: Reason, Lines, Hint
-	Ended    Action = "ended"    // nothing more comes of this kernel: Elapsed, Console
+	Files    Action = "files"    // what was kept of a test or a package: Path, Files; Reason for what was not
+	Ended    Action = "ended"    // nothing more comes of this kernel: Elapsed, Console, Path
 	Coverage Action = "coverage" // of all packages and kernels: Percent
 	Finding  Action = "finding"  // something about the blocklist: Reason, Hint
 	Merged   Action = "merged"   // something about streams that were joined: Reason, Hint
@@ -71,12 +72,13 @@ type Event struct {
 	FailedBuild string `json:",omitempty"`
 	ImportPath  string `json:",omitempty"` // of build-output and build-fail
 	Key, Value  string `json:",omitempty"` // of attr
-	Path        string `json:",omitempty"` // of artifacts
+	Path        string `json:",omitempty"` // a directory: of artifacts, files, ended
 
 	Reason  string   `json:",omitempty"`
 	Hint    string   `json:",omitempty"`
 	Lines   []string `json:",omitempty"`
 	Console string   `json:",omitempty"` // path of the console's file
+	Files   []string `json:",omitempty"` // of files, relative to Path
 	Code    *int     `json:",omitempty"` // exit code: of the verdict, or what lost, splat or finding alone would make it
 	Percent float64  `json:",omitempty"` // of coverage: statements that ran
 
@@ -99,6 +101,8 @@ type RunInfo struct {
 	Root string            `json:",omitempty"` // the checkout, or the module where there is none
 	Dir  string            `json:",omitempty"` // where vmtest was run, relative to Root
 	Dirs map[string]string `json:",omitempty"` // of packages, relative to Root; without those outside it
+	// Bundle is the directory of all files that were kept.
+	Bundle string `json:",omitempty"`
 }
 
 // ShardInfo says which part of the tests a run had.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/console"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kver"
@@ -30,9 +30,14 @@ type kernelRun struct {
 	guest   *boot.Running
 	log     *console.Log
 	blocked *blocklist.Set
+	dir     string // in the bundle
 	console string // path of the console's file
+	earlier int64  // size of that before this machine
 	env     []string
 	ready   bool // for packages
+
+	collecting sync.Mutex // files of one package at a time, for they share the limit
+	collected  guest.Limits
 
 	splatsMu   sync.Mutex
 	splatsTold int
@@ -61,7 +66,7 @@ func (r *Run) runKernel(ctx context.Context, res *resolution) {
 		}
 		k = r.machine(res, k.attempt+1, tasks)
 	}
-	r.emit(result.Event{Action: result.Ended, Kernel: k.name, Elapsed: result.Seconds(time.Since(start)), Console: k.console})
+	r.emit(result.Event{Action: result.Ended, Kernel: k.name, Elapsed: result.Seconds(time.Since(start)), Console: k.console, Path: k.dir})
 }
 
 // machine is a kernel's part of a run on a machine of its own.
@@ -83,12 +88,20 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	k.console = filepath.Join(k.Dir, "console-"+k.file+".log")
+	if k.dir, err = k.Bundle.Kernel(k.file, k.about(res)); err != nil {
+		return err
+	}
+	k.console = filepath.Join(k.dir, bundle.Console)
 	f, err := os.OpenFile(k.console, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644) // one for all of the kernel's machines
 	if err != nil {
 		return fmt.Errorf("keep the console: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("keep the console: %w", err)
+	}
+	k.earlier = info.Size()
 
 	k.log = console.NewLog(f, nil)
 	k.Progress("boot " + k.name + k.again())
@@ -136,6 +149,9 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 func (k *kernelRun) layout() guest.Layout {
 	l := k.space.Layout()
 	l.Shares = append(l.Shares, guest.Share{Path: k.bins, Target: guestBins})
+	for _, p := range k.runnable() {
+		l.Dirs = append(l.Dirs, p.guestArtifacts())
+	}
 	return l
 }
 
@@ -218,16 +234,4 @@ func (k *kernelRun) notRun(ctx context.Context, err error) {
 		}
 		k.emit(result.Event{Action: result.NotRun, Package: t.ImportPath, Reason: err.Error()})
 	}
-}
-
-// fileName makes a kernel's name one that any file system and artifact store
-// takes.
-func fileName(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
-			return r
-		}
-		return '_'
-	}, name)
 }

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -83,6 +84,7 @@ type packageRun struct {
 	saidTimeout bool
 	// raced is set when the race detector reported something.
 	raced bool
+	kept  kept
 }
 
 // runPackage runs a package's binary. An error means that the kernel is lost.
@@ -110,12 +112,13 @@ func (k *kernelRun) runPackage(ctx context.Context, t task) error {
 	pr.conv = gotest.NewConverter(func(test string) bool { return all[test] }, pr.event)
 	exited, timedOut, err := pr.exec(ctx, pr.binaryCommand())
 	pr.conv.Close()
+	collectErr := pr.collect(ctx, err)
 	k.splats(p.ImportPath)
 	if err != nil {
 		return pr.interrupted(err)
 	}
 	pr.judge(exited, timedOut)
-	return pr.fetchProfile(ctx)
+	return errors.Join(collectErr, pr.kept.err, pr.fetchProfile(ctx))
 }
 
 func (pr *packageRun) nothing() string {
@@ -134,7 +137,12 @@ func (pr *packageRun) emit(e result.Event) {
 // event takes what the converter reads out of the output.
 func (pr *packageRun) event(e result.Event) {
 	switch e.Action {
+	case result.Run:
+		pr.begins(e.Test)
+	case result.Artifacts:
+		e.Path = pr.artifactsAt(e.Test, e.Path)
 	case result.Output:
+		pr.printed(e)
 		pr.saidTimeout = pr.saidTimeout || strings.HasPrefix(e.Output, "panic: test timed out after ")
 		pr.raced = pr.raced || strings.HasPrefix(e.Output, "WARNING: DATA RACE")
 	case result.Fail:
@@ -142,14 +150,19 @@ func (pr *packageRun) event(e result.Event) {
 		if entry, ok := pr.blocked.Excused(pr.pkg.ImportPath, pr.failed)[e.Test]; ok {
 			e.Block = pr.blockInfo(entry)
 			pr.excused++
+			pr.forget(e.Test)
+		} else {
+			pr.fails(e.Test)
 		}
 		pr.reported[e.Test] = true
 	case result.Pass:
 		if entry, ok := pr.blocked.Unexpected(pr.pkg.ImportPath, e.Test); ok {
 			e.Block = pr.blockInfo(entry)
 		}
+		pr.forget(e.Test)
 		pr.reported[e.Test] = true
 	case result.Skip:
+		pr.forget(e.Test)
 		pr.reported[e.Test], pr.skipped[e.Test] = true, true
 	}
 	pr.emit(e)
@@ -167,10 +180,10 @@ func (pr *packageRun) profile() string {
 
 // binaryCommand is the package's binary with its arguments.
 func (pr *packageRun) binaryCommand() guest.Command {
-	args := pr.Flags.Binary(pr.expect.run, pr.expect.skip, pr.profile())
+	args := pr.Flags.Binary(pr.expect.run, pr.expect.skip, pr.profile(), pr.artifactDir())
 	return guest.Command{
 		Args:        append([]string{filepath.Join(guestBins, pr.pkg.binary)}, args...),
-		Env:         append(slices.Clone(pr.env), "PWD="+pr.pkg.Dir),
+		Env:         append(slices.Clone(pr.env), "PWD="+pr.pkg.Dir, "VMTEST_ARTIFACTS="+pr.pkg.guestArtifacts()),
 		Dir:         pr.pkg.Dir,
 		Stdout:      pr.conv,
 		MergeStderr: true,
@@ -196,6 +209,7 @@ func (pr *packageRun) interrupted(err error) error {
 	running := pr.conv.Running()
 	slices.Sort(running)
 	for _, test := range slices.Backward(running) { // subtests before their parents
+		pr.fails(test)
 		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: err.Error()})
 		pr.reported[test] = true
 	}
@@ -257,6 +271,7 @@ func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 	running := pr.conv.Running()
 	slices.Sort(running)
 	for _, test := range slices.Backward(running) {
+		pr.fails(test)
 		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: why})
 		pr.reported[test] = true
 		failures++
@@ -314,6 +329,7 @@ var signalNames = map[string]syscall.Signal{
 }
 
 func (pr *packageRun) end(a result.Action, reason string) {
+	pr.keep(a)
 	pr.emit(result.Event{Action: a, Reason: reason, Elapsed: result.Seconds(time.Since(pr.start))})
 	pr.endedMu.Lock()
 	defer pr.endedMu.Unlock()

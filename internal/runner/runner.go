@@ -19,6 +19,7 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
@@ -59,10 +60,11 @@ type Run struct {
 	// Parallel is how many machines run at once; 0 is as many as cores and
 	// memory allow.
 	Parallel int
-	// Dir keeps what outlives the run: the stream and the consoles.
-	Dir  string
-	Info result.RunInfo
-	Sink result.Sink
+	Bundle   *bundle.Bundle // what outlives the run, beside the stream
+	// Artifacts bounds what the tests' files of one kernel may come to.
+	Artifacts guest.Limits
+	Info      result.RunInfo
+	Sink      result.Sink
 	// FailOnSplat makes a fault that the kernel reports fail the run.
 	FailOnSplat bool
 	// Strict makes a finding about the blocklist fail the run.
@@ -97,6 +99,7 @@ type Run struct {
 type builtPackage struct {
 	*gotest.Package
 	binary string // relative to the directory of binaries; empty when it has no tests
+	dir    string // its name in the bundle
 }
 
 // Do runs everything and returns the exit code. An error is one that kept the
@@ -132,7 +135,7 @@ func (r *Run) Do(ctx context.Context) (code int, err error) {
 		return ExitInfra, err
 	}
 	code = r.verdict(ctx, time.Since(start))
-	return code, r.sinkErr
+	return code, errors.Join(r.sinkErr, r.Bundle.Close())
 }
 
 // load asks the go command for everything it must know before a machine starts.
@@ -175,6 +178,7 @@ func (r *Run) header(packages []*gotest.Package) {
 	}
 	info.Root = orElse(workspace.Repository(r.Go.Dir), r.Go.Dir)
 	info.Dir, _ = below(info.Root, r.Go.Dir)
+	info.Bundle = r.Bundle.Dir
 	info.Dirs = map[string]string{}
 	for _, p := range packages {
 		info.Packages = append(info.Packages, p.ImportPath)
@@ -224,7 +228,7 @@ func (rs resolutions) wait() {
 func (r *Run) resolveAll(ctx context.Context) resolutions {
 	all := make(resolutions, len(r.Kernels))
 	for i, ref := range r.Kernels {
-		all[i] = &resolution{ref: ref, file: fileName(ref.String()), done: make(chan struct{})}
+		all[i] = &resolution{ref: ref, file: bundle.FileName(ref.String()), done: make(chan struct{})}
 		// Two names may differ in nothing that a file's name can hold.
 		if slices.ContainsFunc(all[:i], func(k *resolution) bool { return k.file == all[i].file }) {
 			all[i].file += "-" + strconv.Itoa(i+1)
@@ -250,12 +254,17 @@ func (r *Run) compile(ctx context.Context, packages []*gotest.Package) error {
 		findings, vetErr = r.Go.Vet(ctx, r.Vet, r.ours(packages))
 	}()
 	r.built = make([]builtPackage, len(packages))
+	dirs := map[string]bool{}
 	failures := make([]string, len(packages))
 	r.Progress("compile " + count(r.ours(packages)))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, runtime.NumCPU()))
 	for i, p := range packages {
-		r.built[i].Package = p
+		r.built[i].Package, r.built[i].dir = p, bundle.FileName(p.ImportPath)
+		if dirs[r.built[i].dir] { // a/b_c and a/b/c
+			r.built[i].dir += "-" + strconv.Itoa(i)
+		}
+		dirs[r.built[i].dir] = true
 		if p.Broken == "" && len(p.Tests) == 0 || !r.isOurs(p) {
 			continue
 		}
