@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -164,6 +165,9 @@ func (s *stdio) forward(conn *wire.Conn, id uint32) <-chan struct{} {
 			if n > 0 && conn.Send(t, id, buf[:n]) != nil {
 				return
 			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				forwardRest(f, conn, t, id, buf)
+			}
 			if err != nil {
 				return // end of file, EIO of a closed pty, or the deadline
 			}
@@ -178,6 +182,28 @@ func (s *stdio) forward(conn *wire.Conn, id uint32) <-chan struct{} {
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
 	return done
+}
+
+// maxPipe is what a pipe or a terminal may hold: /proc/sys/fs/pipe-max-size.
+const maxPipe = 1 << 20
+
+// forwardRest copies what was written before the deadline and is still in the
+// pipe, because the host takes its time.
+func forwardRest(f *os.File, conn *wire.Conn, t wire.Type, id uint32, buf []byte) {
+	_ = f.SetReadDeadline(time.Time{})
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	for sent, n := 0, 1; n > 0 && sent < maxPipe; sent += n {
+		err := raw.Read(func(fd uintptr) bool {
+			n, _ = syscall.Read(int(fd), buf)
+			return true // without waiting for more
+		})
+		if err != nil || n <= 0 || conn.Send(t, id, buf[:n]) != nil {
+			return
+		}
+	}
 }
 
 // expire ends the copying at t, whoever still holds the other ends.

@@ -52,7 +52,9 @@ func (c *commands) start(id uint32, m wire.StartMsg) {
 	if m.MergeStderr {
 		cmd.Stderr = stdout
 	}
-	cmd.WaitDelay = 200 * time.Millisecond // for output of processes left behind, as in a guest
+	// For output of processes left behind, as in a guest; longer than there,
+	// for what the command itself wrote is cut as well.
+	cmd.WaitDelay = 2 * time.Second
 	// Its own session, and gone with the machine.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	proc := &command{cmd: cmd, input: make(chan []byte, wire.StdinWindow)}
