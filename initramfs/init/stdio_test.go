@@ -25,7 +25,7 @@ func TestForwardRest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	defer s.closeChild() // which holds the pipe open, as a process left behind does
+	defer s.closeChild()                                   // which holds the pipe open, as a process left behind does
 	text := bytes.Repeat([]byte("0123456789abcdef"), 4000) // as much as a pipe holds, nearly
 	if _, err := s.child[1].Write(text); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ func TestWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_ = sink.Event(result.Event{Action: result.Header, Run: &result.RunInfo{Protocol: result.Protocol, Kernels: []string{"debian:6.12"}}})
+	_ = sink.Event(result.Event{Action: result.Header, Run: &result.RunInfo{Protocol: result.Protocol, Kernels: []string{"debian:6.12"}, Bundle: "/out"}})
 	send(result.Event{Action: result.Run, Test: "TestLoad"})
 	for i := range 10_000 {
 		send(result.Event{Action: result.Output, Test: "TestLoad", Output: fmt.Sprintf("    %d: (bf) r4 = r3\n", i)})
@@ -52,7 +52,7 @@ func TestWhole(t *testing.T) {
 		if len(got) > 200_000 || strings.Contains(got, " 5000: (bf)") {
 			t.Errorf("%s: %d bytes", format, len(got))
 		}
-		if !strings.Contains(got, "/out/debian_6.12/m_load/TestLoad/output.txt") {
+		if !strings.Contains(got, "debian_6.12/m_load/TestLoad/output.txt") {
 			t.Errorf("%s: nothing says where the rest is", format)
 		}
 	}

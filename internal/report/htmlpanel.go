@@ -64,7 +64,7 @@ func (p *htmlPage) kernelPanel(k *kernel) htmlPanel {
 	} else {
 		h.Facts = append(h.Facts, named("Release", "unknown, it did not boot")...)
 	}
-	h.Facts = append(h.Facts, named("Console", k.console)...)
+	h.Facts = append(h.Facts, named("Console", k.console, "Files", k.files)...)
 	if k.lost != nil {
 		h.Parts = console("Console", k.lost.Lines)
 	}
@@ -150,6 +150,7 @@ func (p *htmlPage) testPanel(t *test, k *kernel) *htmlPanel {
 	} else {
 		h.Facts = append(h.Facts, named("Reason", c.reason)...)
 	}
+	h.Facts = append(h.Facts, named("Files", strings.Join(c.files, "\n"))...)
 	h.Facts = append(h.Facts, blockFacts(c)...)
 	if c.reason != "" && k.lost != nil {
 		h.Parts = append(h.Parts, console("Console of the kernel", k.lost.Lines)...)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
@@ -116,7 +117,7 @@ func (s *summary) failureTable(heading string, tests []*test) {
 		}
 		k := s.failedOn(t)[0]
 		c := t.cell(k)
-		s.add("\n%s", folded(fmt.Sprintf("%s on %s: %s", code(t.name), code(k.label), says(c)), c.output.lines()))
+		s.add("\n%s", folded(fmt.Sprintf("%s on %s: %s", code(t.name), code(k.label), says(c)), c.output.lines(), c.output.cutLines, s.kept(c)...))
 	}
 }
 
@@ -128,12 +129,33 @@ func says(c *cell) string {
 	return "it printed nothing"
 }
 
-// folded is the end of what was printed, below its title.
-func folded(title string, lines []string) string {
+// folded is the end of what was printed, below its title, and above the files
+// that there are about it. Of the lines, cut were left out already.
+func folded(title string, lines []string, cut int, files ...string) string {
 	if n := len(lines) - excerptLines; n > 0 {
-		lines = append([]string{fmt.Sprintf("… %s before", count(n, "line"))}, lines[n:]...)
+		lines = append([]string{fmt.Sprintf("… %s before", count(n+cut, "line"))}, lines[n:]...)
 	}
-	return fmt.Sprintf("<details><summary>%s</summary>\n\n%s\n\n</details>\n", title, pre(lines))
+	body := pre(lines)
+	if len(files) > 0 {
+		body += "\n\n" + strings.Join(files, ", ")
+	}
+	return fmt.Sprintf("<details><summary>%s</summary>\n\n%s\n\n</details>\n", title, body)
+}
+
+// kept names the files that there are about a test, relative to the directory of
+// all that was kept, which CI keeps elsewhere.
+func (s *summary) kept(c *cell) []string {
+	var names []string
+	for i, file := range c.files {
+		if i == someNames {
+			return append(names, fmt.Sprintf("and %d more files", len(c.files)-i))
+		}
+		if rel, err := filepath.Rel(s.run.Bundle, file); err == nil && filepath.IsLocal(rel) {
+			file = rel
+		}
+		names = append(names, code(file))
+	}
+	return names
 }
 
 // head is that of a table with a column for each kernel.
@@ -204,7 +226,7 @@ func (s *summary) trouble() {
 	add := func(what string, lines []string) {
 		item := "- " + what + "\n"
 		if len(lines) > 0 {
-			item += "\n" + folded("what it said", lines) + "\n"
+			item += "\n" + folded("what it said", lines, 0) + "\n"
 		}
 		items = append(items, item)
 	}
