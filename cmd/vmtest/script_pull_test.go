@@ -29,38 +29,45 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestPull runs the scripts of testdata/pull, each with a registry process of
-// its own that asks for a password, behind a proxy that makes faults. It logs
-// what a user is told about each of them.
+// TestPull runs those scripts of testdata/pull that are about no fault; TestFault
+// runs the others.
 func TestPull(t *testing.T) {
-	if os.Getenv("VMTEST_TESTS") != "all" {
-		t.Skip("runs docker-registry, and waits for servers that do not answer: VMTEST_TESTS=all runs it")
+	needReal(t)
+	params := pullParams(t, buildInits(t))
+	for _, name := range []string{"credentials", "mirror", "signed"} {
+		params.Files = append(params.Files, "testdata/pull/"+name+".txt")
 	}
-	var told table
-	t.Run("scripts", func(t *testing.T) {
-		params := scriptParams(t, "testdata/pull")
-		setup := params.Setup
-		params.Setup = func(env *testscript.Env) error {
-			r, err := startRegistry(env.Defer)
-			if err != nil {
-				return err
-			}
-			env.Setenv("REGISTRY", r.host())
-			env.Setenv("DOCKER_CONFIG", filepath.Join(env.WorkDir, "docker"))
-			env.Values[registryKey{}] = r
-			return setup(env)
+	testscript.Run(t, params)
+}
+
+// pullParams are how scripts of testdata/pull are run: each with a registry
+// process of its own that asks for a password, behind a proxy that makes faults.
+// What a user is told about each of them is logged.
+func pullParams(t *testing.T, inits string) testscript.Params {
+	t.Helper()
+	told := &table{}
+	t.Cleanup(func() { t.Logf("what a user is told:\n%s", told) })
+	params := scriptParams(t, inits)
+	setup := params.Setup
+	params.Setup = func(env *testscript.Env) error {
+		r, err := startRegistry(env.Defer)
+		if err != nil {
+			return err
 		}
-		params.Cmds["registry"] = cmdRegistryProcess
-		params.Cmds["login"] = cmdLogin
-		params.Cmds["fault"] = cmdFault
-		params.Cmds["tamper"] = cmdTamper
-		params.Cmds["delete"] = cmdDelete
-		params.Cmds["requests"] = cmdRequests
-		params.Cmds["killwhen"] = cmdKill
-		params.Cmds["tell"] = told.cmd
-		testscript.Run(t, params)
-	})
-	t.Logf("what a user is told:\n%s", &told)
+		env.Setenv("REGISTRY", r.host())
+		env.Setenv("DOCKER_CONFIG", filepath.Join(env.WorkDir, "docker"))
+		env.Values[registryKey{}] = r
+		return setup(env)
+	}
+	params.Cmds["registry"] = cmdRegistryProcess
+	params.Cmds["login"] = cmdLogin
+	params.Cmds["fault"] = cmdFault
+	params.Cmds["tamper"] = cmdTamper
+	params.Cmds["delete"] = cmdDelete
+	params.Cmds["requests"] = cmdRequests
+	params.Cmds["killwhen"] = cmdKill
+	params.Cmds["tell"] = told.cmd
+	return params
 }
 
 // table is the first line of the error for each fault.

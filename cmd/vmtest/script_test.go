@@ -39,20 +39,30 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the program as a user does, with a fake QEMU that runs the
 // guest's commands on this machine.
-func TestScript(t *testing.T) { testscript.Run(t, scriptParams(t, "testdata/script")) }
+func TestScript(t *testing.T) {
+	params := scriptParams(t, buildInits(t))
+	params.Dir = "testdata/script"
+	testscript.Run(t, params)
+}
 
-// scriptParams are how a directory's scripts are run.
-func scriptParams(t *testing.T, dir string) testscript.Params {
+// buildInits builds what every machine begins with, once for all scripts of a
+// test, into a directory that lives as long as that.
+func buildInits(t *testing.T) (dir string) {
 	t.Helper()
-	goEnv := goEnvironment(t)
-	inits := t.TempDir()
-	for _, arch := range kernel.Architectures { // once for all scripts
-		if _, err := initramfs.BuildInit(t.Context(), inits, arch); err != nil {
+	dir = t.TempDir()
+	for _, arch := range kernel.Architectures {
+		if _, err := initramfs.BuildInit(t.Context(), dir, arch); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+// scriptParams are how scripts are run.
+func scriptParams(t *testing.T, inits string) testscript.Params {
+	t.Helper()
+	goEnv := goEnvironment(t)
 	return testscript.Params{
-		Dir:                dir,
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		ContinueOnError:    true,

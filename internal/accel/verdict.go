@@ -73,6 +73,8 @@ func (o observation) judgeDevice() (Result, bool) {
 		return unusable(Forbidden, hintForbidden, "%s may not be opened by this user", device), true
 	case errors.Is(o.open, unix.EBUSY):
 		return unusable(Busy, hintBusy, "%s is busy", device), true
+	case errors.Is(o.open, unix.ENOTTY):
+		return unusable(Broken, hintMissing, "%s is not KVM's device", device), true
 	case o.open != nil:
 		return unusable(Broken, "", "%v", o.open), true
 	case o.api != apiVersion:

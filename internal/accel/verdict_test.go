@@ -39,6 +39,7 @@ func TestJudge(t *testing.T) {
 		{"device cgroup", openError(unix.EPERM), Forbidden},
 		{"busy device", openError(unix.EBUSY), Busy},
 		{"out of files", openError(unix.EMFILE), Broken},
+		{"another device", with(func(o *observation) { o.open = fmt.Errorf("KVM_GET_API_VERSION: %w", unix.ENOTTY) }), Broken},
 		{"not KVM", with(func(o *observation) { o.api = 11 }), Broken},
 		{"VirtualBox runs", with(func(o *observation) { o.setup = fmt.Errorf("KVM_CREATE_VM: %w", unix.EBUSY) }), Busy},
 		{"no memory", with(func(o *observation) { o.setup = fmt.Errorf("KVM_CREATE_VM: %w", unix.ENOMEM) }), Broken},

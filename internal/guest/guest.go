@@ -140,8 +140,11 @@ func start(ctx context.Context, o Options) (*Guest, error) {
 	return g, nil
 }
 
+// beforeHello is the phase of a machine that nobody in it has spoken for yet.
+const beforeHello = "before init said hello"
+
 func (g *Guest) awaitHello(ctx context.Context, timeout time.Duration) error {
-	f, err := g.await(ctx, wire.Hello, timeout, "before init said hello")
+	f, err := g.await(ctx, wire.Hello, timeout, beforeHello)
 	if err != nil {
 		return err
 	}
@@ -275,13 +278,16 @@ func (g *Guest) lost(phase string) error {
 	e := &LostError{Phase: phase, Cause: "the guest went down", Console: g.log.Tail()}
 	if p, ok := g.log.Panic(); ok {
 		e.Cause, e.Panic = "the kernel panicked", p.Lines
+		if phase == beforeHello && strings.Contains(p.Title, "root fs") {
+			e.Help = "it did not run init from the initramfs: it needs BLK_DEV_INITRD, and no rdinit= or noinitrd among its parameters"
+		}
 		return e
 	}
 	var exit *machine.ExitError
 	if errors.As(err, &exit) {
 		e.Cause, e.Err = exit.Error(), exit
 	}
-	if e.Phase == "before init said hello" && len(e.Console) == 0 && exit == nil {
+	if e.Phase == beforeHello && len(e.Console) == 0 && exit == nil {
 		e.Help = "nothing came over the console: is this a kernel for this machine, with a serial console?"
 	}
 	return e

@@ -211,6 +211,22 @@ func TestRemount(t *testing.T) {
 	}
 }
 
+// TestLinkOut follows a link out of a share: in the guest, where nothing is.
+func TestLinkOut(t *testing.T) {
+	if target, err := os.Readlink(".git/link-out"); err != nil || !filepath.IsAbs(target) {
+		t.Fatalf("the link is %q, %v", target, err)
+	}
+	if b, err := os.ReadFile(".git/link-out"); err == nil {
+		t.Errorf("the host's file is there: %d bytes", len(b))
+	}
+	shares, _ := filepath.Glob("/run/vmtest/shares/*")
+	for _, dir := range shares {
+		if b, err := os.ReadFile(filepath.Join(dir, "..", "..", "..", "..", "..", "etc", "shadow")); err == nil {
+			t.Errorf("%d bytes of the host's /etc/shadow", len(b))
+		}
+	}
+}
+
 func TestModules(t *testing.T) {
 	if _, err := exec.LookPath("modprobe"); err != nil {
 		t.Skip("the host has no modprobe to run")

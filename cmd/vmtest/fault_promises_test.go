@@ -1,0 +1,61 @@
+package main
+
+// promises are what docs/faults.md says.
+var promises = []promiseGroup{
+	{"The guest", []promise{
+		{"G1", "the kernel panics before init, or cannot unpack the initramfs", "that it did, its panic, a hint", "3", real(provePanicAtBoot)},
+		{"G2", "a test crashes the kernel", "the test that was running and the panic; later tests are \"not run\"", "3", real(proveCrash)},
+		{"G3", "an oops that does not panic", "its first lines", "1, or 0 with `-fail-on-splat=false`", alone(proveOops)},
+		{"G4", "the kernel warns while every test passes", "its first lines, and how the [blocklist](blocklist.md) would allow it", "1; 0 where it is allowed", alone(proveWarning)},
+		{"G5", "a soft lockup, a stall, a task that hangs in the kernel", "what the kernel said; its tasks go to the console before it is killed", "3", alone(proveLockup)},
+		{"G6", "a test loops, or stops and cannot say so", "\"timed out after …\"; before it is killed the kernel writes its tasks to the console", "1", real(proveTimeout)},
+		{"G7", "the guest runs out of memory and kills a test", "that, and that `-memory` gives it more", "1", real(proveOOM)},
+		{"G8", "a test dies of a signal, also after its last test", "the signal's name", "1", real(proveSignals)},
+		{"G9", "a command of `vmtest exec` ends with 0, 1, 2, 3, 124, 126, 127 or 255", "nothing, where it was the command; a line `vmtest: error:`, where it was not", "the command's", all(script("G9"), executed("echo out; exit 255", 255, "out\n"))},
+		{"G10", "a test reboots or powers off the machine, or kills its init", "\"the guest went down while … was running\", or the kernel's panic", "3", all(alone(proveReboot), executed("echo o >/proc/sysrq-trigger; sleep 600", 3, "the guest went down while sh was running"), executed("kill -9 1; echo still alive; kill -TERM 1; sleep 600", 3, "still alive", "while sh was running"))},
+		{"G11", "a triple fault", "that the guest went down, at once", "3", alone(proveTripleFault)},
+		{"G12", "a test fills the file system", "ENOSPC, in the test", "1", real(passedInGuest("TestZFull"))},
+		{"G13", "a process that a test left behind holds its output open", "the end of the test", "0", real(proveChild)},
+	}},
+	{"What tests print", []promise{
+		{"C1", "100,000 lines at once", "all of them, in order", "0", real(proveLines)},
+		{"C2", "NUL, escape sequences, invalid UTF-8, a line of 1 MiB", "as they are; JSON and XML stay valid", "0", real(proveBytes)},
+		{"C3", "verdicts, result events, bytes like the wire's", "text", "1, when the test fails", real(proveForgery)},
+		{"C4", "the kernel logs meanwhile", "nothing: that goes to the console's file", "0", real(proveSeparate)},
+		{"C5", "GitHub's workflow commands", "text", "", script("C5")},
+		{"C6", "no terminal, standard input closed or `/dev/null`", "no difference", "", all(script("C6"), alone(proveClosedInput))},
+		{"C7", "arguments and environment of 100 KB", "no difference", "", alone(proveLongArguments)},
+	}},
+	{"The host", []promise{
+		{"H1", "`/dev/kvm` is missing, or is there and does not work", "why TCG is used, or, with `-require-kvm`, why there is no KVM; in seconds", "3 with `-require-kvm`", real(proveKVM)},
+		{"H2", "QEMU is missing, too old, or of another architecture", "one line, and how to get it", "3", script("H2")},
+		{"H3", "SIGINT, SIGTERM, SIGQUIT, SIGKILL", "results so far (not after SIGKILL); QEMU is gone in seconds", "3", all(proveSignal("SIGINT"), proveSignal("SIGTERM"), proveSignal("SIGQUIT"), proveSignal("SIGKILL"))},
+		{"H4", "the disk is full, the home directory read-only", "the file; nothing half-written is used later", "3", real(script("H4"))},
+		{"H5", "two runs at once with one cache", "both results", "0", real(proveTwoAtOnce)},
+		{"H6", "paths with spaces, commas, equals signs, quotes, letters beyond ASCII, through a symbolic link", "no difference", "0", alone(provePaths)},
+	}},
+	{"Registries and kernels", []promise{
+		{"S1", "the registry is down, answers 429 or 5xx, stalls, or cuts a blob", "that it is tried again, then the reference", "3", pulls("overloaded", "slow", "broken", "offline")},
+		{"S2", "a blob was changed", "the digest; nothing is kept", "3", pulls("tampered")},
+		{"S3", "a tag moves between two jobs", "the digest that is used, which can be pinned", "0", pulls("moved")},
+		{"S4", "an image without a kernel, or for another architecture; an archive with `..`, absolute names, links, devices", "which, and that nothing was written", "3", all(elsewhere("../../internal/store", "TestNoKernel"), elsewhere("../../internal/artifact", "TestExtractUnsafe"))},
+		{"S5", "a run is killed while it unpacks", "the next one works", "0", pulls("killed")},
+		{"S6", "no network, a warm cache", "a warning", "0", pulls("offline")},
+		{"S7", "a kernel's configuration drops what was asked for", "the symbol, what it needs, the fragment that asked", "3", elsewhere("../../builder", "TestBuildErrors")},
+	}},
+	{"Isolation", []promise{
+		{"I1", "a test writes below GOPATH, GOCACHE, GOROOT, the repository", "success, in the guest", "0", real(proveToolchainUntouched)},
+		{"I2", "a share is remounted read-write, a link leads out of it", "an error, in the guest", "0", real(passedInGuest("TestRemount", "TestLinkOut"))},
+		{"I3", "secrets in the environment and the home directory", "nothing of them, in the guest", "0", real(passedInGuest("TestEnvironment", "TestNoSecrets"))},
+		{"I4", "a test connects to any address but its own", "an error, at once", "0", real(passedInGuest("TestNetwork"))},
+		{"I5", "a module that is not in the cache, `-mod=mod`, a toolchain that is not there", "what is missing, before a machine starts", "1 or 3", script("I5")},
+	}},
+	{"The blocklist and the verdict", []promise{
+		{"L1", "a blocklist is missing, has CRLF or a byte order mark, an unknown field, a bad pattern, no reason", "file and line; CRLF and the mark are no fault", "2", script("L1")},
+		{"L2", "names with one prefix, with characters of regular expressions, subtests", "only what is named is blocked", "0", script("L2")},
+		{"L3", "an entry matches no test, has expired, or expects a failure that passes", "a finding", "1 with `-blocklist-strict`", script("L3")},
+		{"L4", "everything is blocked, no test runs, a package has no tests", "that", "1, unless another package's tests ran", script("L4")},
+		{"L5", "a package does not build, ends without running, panics halfway, or loses its machine", "tests that did not report are failures", "1; 3 when the machine is lost", script("L5")},
+		{"L6", "a job summary over 1 MiB, more annotations than GitHub shows", "how much was left out", "1", all(elsewhere("../../internal/report", "TestSummaryLimit"), elsewhere("../../internal/report", "TestAnnotationLimit"))},
+	}},
+}

@@ -1,0 +1,125 @@
+// Package kernel makes a guest's kernel fail for real: it loads the kernel's own
+// dummy module with a few instructions changed.
+package kernel
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// TestBefore has nothing to do with the fault.
+func TestBefore(t *testing.T) { fmt.Println("before the fault") }
+
+// TestOops makes the module's init read from address 0. The kernel ends the
+// thread that loads it, and this test passes.
+func TestOops(t *testing.T) {
+	go load(t, "init_module", 0, []byte{0x31, 0xc0, 0x8b, 0x00}) // xor eax, eax; mov eax, [rax]
+	for {
+		var taint int
+		b, err := os.ReadFile("/proc/sys/kernel/tainted")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _ = fmt.Sscan(string(b), &taint); taint&(1<<7) != 0 { // TAINT_DIE
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestWarn takes away the call that ftrace expects at the start of a function, and
+// the kernel's own check warns. Nothing else comes of it.
+func TestWarn(t *testing.T) { load(t, "init_module", -5, []byte{0x90, 0x90, 0x90, 0x90, 0x90}) }
+
+// TestLockup never comes back from the kernel: the module makes a device, for
+// which it holds the lock of all network devices, and another process waits for
+// that.
+func TestLockup(t *testing.T) {
+	for file, value := range map[string]string{
+		"/proc/sys/kernel/watchdog_thresh":                      "2",
+		"/proc/sys/kernel/hung_task_timeout_secs":               "3",
+		"/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout": "3",
+	} {
+		if err := os.WriteFile(file, []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() {
+		time.Sleep(time.Second)
+		_ = exec.Command("ip", "link", "set", "lo", "down").Run()
+	}()
+	load(t, "dummy_setup", 0, []byte{0xeb, 0xfe}) // jmp .
+	t.Error("the kernel survived it")
+}
+
+// load loads the module with code in the place of a symbol's, so many bytes
+// after what ftrace changes itself.
+func load(t *testing.T, symbol string, skip int, code []byte) {
+	t.Helper()
+	files, _ := filepath.Glob("/lib/modules/*/kernel/drivers/net/dummy.ko*")
+	if len(files) != 1 {
+		t.Fatalf("no module dummy: %v", files)
+	}
+	image, err := os.ReadFile(files[0])
+	if filepath.Ext(files[0]) == ".xz" {
+		image, err = exec.Command("xz", "-dc", files[0]).Output()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Without its end a signature is none, where a wrong one is refused.
+	image = bytes.TrimSuffix(image, []byte("~Module signature appended~\n"))
+	if err := patch(image, symbol, skip, code); err != nil {
+		t.Fatal(err)
+	}
+	params := []byte{0}
+	_, _, errno := syscall.Syscall(syscall.SYS_INIT_MODULE, uintptr(unsafe.Pointer(&image[0])), uintptr(len(image)), uintptr(unsafe.Pointer(&params[0])))
+	if errno != 0 {
+		t.Errorf("load the module: %v", errno)
+	}
+}
+
+// patch writes code over a function, and takes out the relocations there.
+func patch(image []byte, symbol string, skip int, code []byte) error {
+	f, err := elf.NewFile(bytes.NewReader(image))
+	if err != nil {
+		return err
+	}
+	symbols, err := f.Symbols()
+	if err != nil {
+		return err
+	}
+	for _, s := range symbols {
+		if s.Name != symbol || s.Section == elf.SHN_UNDEF {
+			continue
+		}
+		text := f.Sections[s.Section]
+		at := s.Value
+		if bytes.HasPrefix(image[text.Offset+at:], []byte{0xf3, 0x0f, 0x1e, 0xfa}) {
+			at += 4 // endbr64
+		}
+		at = uint64(int(at) + 5 + skip) // call __fentry__
+		copy(image[text.Offset+at:], code)
+		for _, r := range f.Sections {
+			if r.Type != elf.SHT_RELA || int(r.Info) != int(s.Section) {
+				continue
+			}
+			for i := r.Offset; i < r.Offset+r.FileSize; i += 24 { // Elf64_Rela
+				if off := binary.LittleEndian.Uint64(image[i:]); off+4 > at && off < at+uint64(len(code)) {
+					binary.LittleEndian.PutUint64(image[i+8:], 0) // R_X86_64_NONE
+				}
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("no function %s", symbol)
+}
