@@ -55,6 +55,7 @@ type Entry struct {
 	archs    []string        // any of them; none is every one
 	packages packagePattern
 	test     testPattern // empty is every test of the package
+	splat    splatPattern
 }
 
 // Test is the entry's test pattern as it was written, or empty where it means
@@ -68,6 +69,8 @@ func (e Entry) Package() string { return e.packages.text }
 // what names the entry's subject in a message.
 func (e Entry) what() string {
 	switch {
+	case e.splat.text != "":
+		return fmt.Sprintf("splat %q", e.splat.text)
 	case e.test.text == "":
 		return fmt.Sprintf("package %q", e.packages.text)
 	case e.packages.text == "":
@@ -102,6 +105,8 @@ type List struct {
 	Entries []Entry
 	// Allowed are the only tests to run on a kernel that one of them applies to.
 	Allowed []Entry
+	// Splats allow faults of kernels.
+	Splats []Entry
 	// Ignored names files that look like a DENYLIST or an ALLOWLIST and were
 	// not read, with the reason.
 	Ignored []string

@@ -59,7 +59,8 @@ const (
 )
 
 // Check holds the list against what happened, and returns the findings in the
-// order of the entries.
+// order of the entries, those that allow faults first. Whether a fault occurs may
+// be a matter of luck, so that such an entry can expire and nothing else.
 //
 // go test says nothing about a subtest it skips. So an entry that skips a
 // subtest is judged by the test above it, which has to exist.
@@ -72,11 +73,17 @@ func (l *List) Check(run Run) []Finding {
 		now = time.Now()
 	}
 	var findings []Finding
-	for _, e := range l.Entries {
+	expiry := func(e Entry) {
 		if e.expired(now) {
 			findings = append(findings, e.finding(Expired, "expired on "+e.Expires.Format(time.DateOnly),
-				"run the test without the entry, then remove it or move the date"))
+				"run without the entry, then remove it or move the date"))
 		}
+	}
+	for _, e := range l.Splats {
+		expiry(e)
+	}
+	for _, e := range l.Entries {
+		expiry(e)
 		if kernels := e.judged(run); kernels != nil && !e.matched(run.Results) {
 			findings = append(findings, e.finding(Unmatched, "matches no test on "+strings.Join(kernels, ", "),
 				"correct the name as go test -v prints it, or remove the entry"))

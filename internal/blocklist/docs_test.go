@@ -17,7 +17,7 @@ func TestManual(t *testing.T) {
 	}
 	schema := schematest.Compile(t, Schema)
 	blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllSubmatch(text, -1)
-	if len(blocks) != 2 {
+	if len(blocks) != 3 {
 		t.Fatalf("%d YAML examples", len(blocks))
 	}
 	for _, b := range blocks {

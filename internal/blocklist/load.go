@@ -76,7 +76,13 @@ func (l *List) load(file string) Errors {
 	}
 	if kind == "" {
 		entries, errs := parseYAML(file, data)
-		l.Entries = append(l.Entries, entries...)
+		for _, e := range entries {
+			if e.splat.text != "" {
+				l.Splats = append(l.Splats, e)
+			} else {
+				l.Entries = append(l.Entries, e)
+			}
+		}
 		return errs
 	}
 	on, err := parseSuffix(suffix)

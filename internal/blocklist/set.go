@@ -12,6 +12,7 @@ type Set struct {
 	entries []Entry
 	allowed []Entry
 	only    bool // nothing but allowed is run
+	splats  []Entry
 }
 
 // For returns what the list says about the kernel k.
@@ -23,6 +24,7 @@ func (l *List) For(k Kernel) *Set {
 	s.entries = applying(l.Entries, k)
 	s.allowed = applying(l.Allowed, k)
 	s.only = len(s.allowed) > 0
+	s.splats = applying(l.Splats, k)
 	return s
 }
 
@@ -63,6 +65,20 @@ func (s *Set) Match(pkg, test string) (Entry, bool) {
 		return Entry{}, false
 	}
 	return *best, true
+}
+
+// Allows returns the entry that allows the kernel to report a fault while a
+// package runs. The package is empty where several ran.
+func (s *Set) Allows(pkg, fingerprint string) (Entry, bool) {
+	if s == nil {
+		return Entry{}, false
+	}
+	for _, e := range s.splats {
+		if e.splat.match(fingerprint) && (e.packages.text == "" || pkg != "" && e.packages.match(pkg)) {
+			return e, true
+		}
+	}
+	return Entry{}, false
 }
 
 func (e *Entry) covers(pkg, test string) bool {

@@ -3,6 +3,7 @@ package blocklist
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -167,6 +168,40 @@ func TestAllowlist(t *testing.T) {
 		t.Errorf("a glob and a pattern were combined to %q", run)
 	} else if h, ok := err.(interface{ Unwrap() error }); !ok || !strings.Contains(err.Error(), "neither is the name") {
 		t.Errorf("error %v (%T)", err, h)
+	}
+}
+
+func TestAllows(t *testing.T) {
+	const file = `
+- {splat: "WARNING: at kernel/trace/*.c ftrace_bug; *", kernel: 6.12, reason: one}
+- {splat: "BUG: [*] +", package: example.org/m/..., reason: two}
+- {test: TestA, reason: three}
+`
+	path := filepath.Join(t.TempDir(), "blocklist.yaml")
+	if err := os.WriteFile(path, []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Load(path)
+	if err != nil || len(l.Entries) != 1 {
+		t.Fatal(l, err)
+	}
+	const bug = "WARNING: at kernel/trace/ftrace.c ftrace_bug; "
+	for _, c := range []struct{ kernel, pkg, fingerprint, want string }{
+		{"6.12.1", "p", bug + "load_module", "one"},
+		{"6.12.1", "", bug, "one"},
+		{"6.1.1", "p", bug + "load_module", ""},
+		{"6.12.1", "p", "x" + bug, ""},
+		{"6.1.1", "example.org/m/xdp", "BUG: [x y] +", "two"},
+		{"6.1.1", "example.org/m/xdp", "BUG: x +", ""},
+		{"6.1.1", "example.org/n", "BUG: [x y] +", ""},
+		{"6.1.1", "", "BUG: [x y] +", ""},
+	} {
+		if e, ok := l.For(debian(c.kernel, "amd64")).Allows(c.pkg, c.fingerprint); e.Reason != c.want || ok != (c.want != "") {
+			t.Errorf("%+v: %q, %v", c, e.Reason, ok)
+		}
+	}
+	if _, ok := (*Set)(nil).Allows("p", bug); ok {
+		t.Error("a nil set allows something")
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 )
 
 var entryShape = configfile.Shape{
-	Fields: []string{"kernel", "arch", "package", "test", "reason", "issue", "expires", "expect"},
+	Fields: []string{"kernel", "arch", "package", "test", "splat", "reason", "issue", "expires", "expect"},
 	Lists:  []string{"kernel", "arch", "test"},
 }
 
@@ -64,7 +64,11 @@ func (r *yamlReader) entry(n *yaml.Node) {
 		Expect:   cmp.Or(configfile.One(&r.YAML, value["expect"], parseExpect), Skip),
 	}
 	tests := configfile.All(&r.YAML, value["test"], parseTestPattern)
-	if value["test"] == nil && value["package"] == nil {
+	e.splat = configfile.One(&r.YAML, value["splat"], parseSplatPattern)
+	switch {
+	case value["splat"] != nil && (value["test"] != nil || value["expect"] != nil):
+		r.Fail(n, configfile.Problemf("a fault belongs to a kernel, and to a package; make another entry for the test", "entry names a splat, and a test or what to expect of it"))
+	case value["splat"] == nil && value["test"] == nil && value["package"] == nil:
 		r.Fail(n, configfile.Problemf(`name a test, or a package to mean all of its tests ("..." is every package)`, "entry names neither a test nor a package"))
 	}
 	if len(r.Errs) > before {

@@ -5,9 +5,9 @@ package console
 import (
 	"bytes"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A Log is the console of one machine. It is written to as the output arrives
@@ -23,13 +23,6 @@ type Log struct {
 	notify  func(Splat)
 	tee     io.Writer
 	size    int64
-}
-
-// A Splat is the kernel's report of a fault in itself.
-type Splat struct {
-	Title string
-	Fatal bool     // the kernel gave up
-	Lines []string // the report's first lines, Title among them
 }
 
 const (
@@ -85,10 +78,10 @@ func (l *Log) line(s string) {
 	if len(l.tail) > tailLines {
 		l.tail = l.tail[1:]
 	}
-	title, fatal := titleOf(s)
+	splat, found := titled(s)
 	switch {
-	case title != "" && (l.open == 0 || !followUp.MatchString(title)):
-		splat := Splat{Title: title, Fatal: fatal, Lines: []string{s}}
+	case found && (l.open == 0 || !followUp.MatchString(splat.Title)):
+		splat.Time = time.Now()
 		l.splats = append(l.splats, splat)
 		l.open = splatLines - 1
 		if l.notify != nil {
@@ -146,37 +139,6 @@ func (l *Log) Panic() (Splat, bool) {
 		}
 	}
 	return Splat{}, false
-}
-
-// What the kernel's reports begin with, after the time stamp. The list follows
-// the strings in kernel/panic.c, lib/bug.c, mm/kasan, kernel/locking/lockdep.c,
-// kernel/rcu, kernel/watchdog.c and kernel/hung_task.c.
-var (
-	panicTitle = regexp.MustCompile(`^Kernel panic - not syncing`)
-	splatTitle = regexp.MustCompile(`^(BUG: |WARNING: |kernel BUG at |Oops: |general protection fault|` +
-		`Unable to handle kernel |Internal error: |double fault:|UBSAN: |watchdog: BUG: |` +
-		`INFO: task .* blocked for more than |rcu: INFO: .* detected stalls|INFO: rcu_.* detected stalls|` +
-		`rcu: INFO: .* self-detected stall|ref_tracker: .* has)`)
-	// followUp are titles of reports that also occur within one, where they
-	// belong to it.
-	followUp = regexp.MustCompile(`^(Oops: |Internal error: )`)
-	// A fatal exception says "Kernel panic" only after its own report; a
-	// sysrq crash begins with this.
-	timestamp = regexp.MustCompile(`^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?`)
-)
-
-func titleOf(line string) (title string, fatal bool) {
-	text := timestamp.ReplaceAllString(line, "")
-	if len(text) == len(line) {
-		return "", false // the kernel's own lines have a time stamp
-	}
-	switch {
-	case panicTitle.MatchString(text):
-		return text, true
-	case splatTitle.MatchString(text):
-		return text, false
-	}
-	return "", false
 }
 
 // clean removes what a serial line adds and a terminal would obey.

@@ -65,7 +65,10 @@ func splats(text []byte, chunk int) string {
 		if s.Fatal {
 			kind = "panic"
 		}
-		fmt.Fprintf(&b, "%s: %s\n", kind, s.Title)
+		if s.Stuck {
+			kind = "stuck"
+		}
+		fmt.Fprintf(&b, "%s: %s\n\t%s\n", kind, s.Title, s.Fingerprint())
 		for _, line := range s.Lines {
 			fmt.Fprintf(&b, "\t%s\n", line)
 		}

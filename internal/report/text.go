@@ -62,7 +62,7 @@ func (t *Text) Event(e result.Event) error {
 	case result.Setup, result.Teardown:
 		t.notef("vmtest: %s: %s: %s\n", e.Kernel, e.Action, printable(e.Output))
 	case result.Splat:
-		t.trouble(e, "the kernel reported a fault: "+e.Reason)
+		t.splat(e)
 	case result.Lost:
 		t.trouble(e, e.Reason)
 	case result.Files:
@@ -90,6 +90,18 @@ func (t *Text) Event(e result.Event) error {
 		t.verdict(e)
 	}
 	return t.err
+}
+
+// splat prints a fault, one that is allowed in a line.
+func (t *Text) splat(e result.Event) {
+	if e.Block != nil {
+		t.notef("vmtest: %s: the kernel reported a fault that is allowed: %s: %s\n", e.Kernel, e.Fingerprint, note(e.Block))
+		return
+	}
+	t.trouble(e, "the kernel reported a fault: "+e.Reason)
+	if e.Fingerprint != "" {
+		t.notef("vmtest: %s: `splat: %q` in the blocklist would allow it\n", e.Kernel, e.Fingerprint)
+	}
 }
 
 func (t *Text) printf(format string, args ...any) {

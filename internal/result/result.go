@@ -47,7 +47,7 @@ const (
 	Teardown Action = "teardown" // -teardown-cmd has printed Output
 	Blocked  Action = "blocked"  // a test was not run, or may fail, by the blocklist: Block
 	NotRun   Action = "notrun"   // an expected test did not report: Reason
-	Splat    Action = "splat"    // the kernel reported a fault: Reason, Lines
+	Splat    Action = "splat"    // the kernel reported a fault: Reason, Fingerprint, Lines
 	Lost     Action = "lost"     // the kernel cannot go on: Reason, Lines, Hint
 	Files    Action = "files"    // what was kept of a test or a package: Path, Files; Reason for what was not
 	Ended    Action = "ended"    // nothing more comes of this kernel: Elapsed, Console, Path
@@ -79,8 +79,10 @@ type Event struct {
 	Lines   []string `json:",omitempty"`
 	Console string   `json:",omitempty"` // path of the console's file
 	Files   []string `json:",omitempty"` // of files, relative to Path
-	Code    *int     `json:",omitempty"` // exit code: of the verdict, or what lost, splat or finding alone would make it
-	Percent float64  `json:",omitempty"` // of coverage: statements that ran
+	// Fingerprint of a splat is the same each time the same fault is reported.
+	Fingerprint string  `json:",omitempty"`
+	Code        *int    `json:",omitempty"` // exit code: of the verdict, or what lost, splat or finding alone would make it
+	Percent     float64 `json:",omitempty"` // of coverage: statements that ran
 
 	Run     *RunInfo     `json:",omitempty"`
 	Machine *MachineInfo `json:",omitempty"`

@@ -40,7 +40,7 @@ func (k *kernelRun) hook(ctx context.Context, action result.Action, line string)
 	}}
 	c := k.shell(line)
 	c.Stdout = out
-	exited, timedOut, err := k.exec(ctx, c)
+	exited, timedOut, err := k.exec(ctx, "", c)
 	out.close()
 	if err != nil {
 		return err
@@ -89,8 +89,9 @@ func commandReason(e wire.ExitedMsg, limit time.Duration, timedOut bool) string 
 	return reason
 }
 
-// exec runs a command until it ends or its time, -timeout's, is over.
-func (k *kernelRun) exec(ctx context.Context, c guest.Command) (exited wire.ExitedMsg, timedOut bool, err error) {
+// exec runs a command, of a package unless that is empty, until it ends, its
+// time, -timeout's, is over, or the kernel is stuck.
+func (k *kernelRun) exec(ctx context.Context, pkg string, c guest.Command) (exited wire.ExitedMsg, timedOut bool, err error) {
 	signals := make(chan syscall.Signal, 1)
 	c.Signals = signals
 	var deadline <-chan time.Time
@@ -109,10 +110,13 @@ func (k *kernelRun) exec(ctx context.Context, c guest.Command) (exited wire.Exit
 		case <-done:
 			return
 		case <-deadline:
+			close(killed)
+		case err := <-k.watchKernel(pkg, done):
+			k.dump()
+			cancel(err)
+			return
 		}
-		close(killed)
-		// For the console's file: blocked tasks, CPUs, all tasks, memory.
-		_ = k.guest.Sysrq("wltm")
+		k.dump()
 		signals <- syscall.SIGKILL
 		select {
 		case <-done:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -180,17 +181,46 @@ func (k *kernelRun) splats(pkg string) {
 	if k.Flags.P > 1 {
 		pkg = ""
 	}
-	var code *int
-	if k.FailOnSplat {
-		code = new(ExitFailed)
-	}
 	all := k.log.Splats()
+	var told []string // the same fault again and again is one
 	for _, s := range all[k.splatsTold:] {
-		if !s.Fatal {
-			k.emit(result.Event{Action: result.Splat, Package: pkg, Reason: s.Title, Lines: s.Lines, Code: code})
+		e := result.Event{Time: s.Time, Action: result.Splat, Package: pkg, Reason: s.Title, Fingerprint: s.Fingerprint(), Lines: s.Lines}
+		if s.Fatal || slices.Contains(told, e.Fingerprint) {
+			continue
 		}
+		told = append(told, e.Fingerprint)
+		e.Code, e.Block = k.judgeSplat(pkg, s)
+		k.emit(e)
 	}
 	k.splatsTold = len(all)
+}
+
+// judgeSplat returns the exit code that a fault alone would mean, or nil, and the
+// blocklist's entry that allows it.
+func (k *kernelRun) judgeSplat(pkg string, s console.Splat) (code *int, allowed *result.BlockInfo) {
+	if entry, ok := k.blocked.Allows(pkg, s.Fingerprint()); ok {
+		return nil, k.blockInfo(entry)
+	}
+	switch {
+	case !k.FailOnSplat:
+		return nil, nil
+	case s.Stuck:
+		return new(ExitInfra), nil
+	}
+	return new(ExitFailed), nil
+}
+
+// stuck is what keeps a part of the kernel from going on, as far as it has told
+// and nothing allows.
+func (k *kernelRun) stuck(pkg string) (console.Splat, bool) {
+	k.splatsMu.Lock()
+	defer k.splatsMu.Unlock()
+	for _, s := range k.log.Splats()[k.splatsTold:] {
+		if code, _ := k.judgeSplat(pkg, s); s.Stuck && code != nil {
+			return s, true
+		}
+	}
+	return console.Splat{}, false
 }
 
 // lost reports that the kernel cannot go on.
@@ -208,6 +238,10 @@ func (k *kernelRun) lost(ctx context.Context, err error) {
 	var l interface{ Excerpt() []string }
 	if errors.As(err, &l) {
 		e.Lines = l.Excerpt()
+	}
+	var stuck *stuckError
+	if errors.As(err, &stuck) {
+		e.Lines = stuck.splat.Lines
 	}
 	if ctx.Err() != nil {
 		e.Reason, e.Hint, e.Lines = context.Cause(ctx).Error(), "", nil

@@ -110,7 +110,7 @@ func (k *kernelRun) runPackage(ctx context.Context, t task) error {
 		all[t.Name] = true
 	}
 	pr.conv = gotest.NewConverter(func(test string) bool { return all[test] }, pr.event)
-	exited, timedOut, err := pr.exec(ctx, pr.binaryCommand())
+	exited, timedOut, err := pr.exec(ctx, p.ImportPath, pr.binaryCommand())
 	pr.conv.Close()
 	collectErr := pr.collect(ctx, err)
 	k.splats(p.ImportPath)

@@ -26,7 +26,7 @@ type tally struct {
 	results  []blocklist.Result
 	ran      int // tests that reported
 	lost     int // exit code of the worst loss of a kernel
-	splats   int
+	splat    int // exit code of the kernels' worst fault
 }
 
 // An ending is how a package ended, the last time, and ever.
@@ -52,7 +52,9 @@ func (t *tally) add(e result.Event) {
 			t.results = append(t.results, t.result(e, blocklist.NotRun))
 		}
 	case result.Splat:
-		t.splats++
+		if e.Code != nil {
+			t.splat = max(t.splat, *e.Code)
+		}
 	case result.Lost:
 		t.lost = max(t.lost, *e.Code)
 	}
@@ -114,9 +116,11 @@ func (t *tally) judge(r *Run, findings int) (code int, reason string) {
 	switch {
 	case t.lost == ExitInfra:
 		return ExitInfra, "not every kernel could be run to the end"
+	case t.splat == ExitInfra:
+		return ExitInfra, "the kernel was stuck"
 	case failed || t.lost == ExitFailed:
 		return ExitFailed, ""
-	case t.splats > 0 && r.FailOnSplat:
+	case t.splat == ExitFailed:
 		return ExitFailed, "the kernel reported a fault"
 	case findings > 0 && r.Strict:
 		return ExitFailed, "the blocklist is not right"
