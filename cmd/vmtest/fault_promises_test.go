@@ -16,6 +16,7 @@ var promises = []promiseGroup{
 		{"G11", "a triple fault", "that the guest went down, at once", "3", alone(proveTripleFault)},
 		{"G12", "a test fills the file system", "ENOSPC, in the test", "1", real(passedInGuest("TestZFull"))},
 		{"G13", "a process that a test left behind holds its output open", "the end of the test", "0", real(proveChild)},
+		{"G14", "nothing in the guest runs any more", "\"the guest gave no sign of life for …\" (`-silence-timeout`), and the test that was running", "3", alone(proveSilence)},
 	}},
 	{"What tests print", []promise{
 		{"C1", "100,000 lines at once", "all of them, in order", "0", real(proveLines)},

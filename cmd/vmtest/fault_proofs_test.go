@@ -264,6 +264,29 @@ func proveTripleFault(r *realVmtest, t *testing.T) {
 	}
 }
 
+// proveSilence stops a machine as a whole.
+func proveSilence(r *realVmtest, t *testing.T) {
+	var out syncBuffer
+	cmd := r.command(t.Context(), r.module(t, "hang"), nil, "test", "-v", "-silence-timeout", "20s", "-kernel", realNew, ".")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.await(t, "hanging now")
+	for _, pid := range machinesBelow(r.cache) {
+		if err := exec.Command("kill", "-STOP", pid).Run(); err != nil {
+			t.Error(err)
+		}
+	}
+	start := time.Now()
+	_ = cmd.Wait()
+	if took := time.Since(start); took > 2*time.Minute {
+		t.Errorf("it took %v to end", took)
+	}
+	run := vmtestRun{code: cmd.ProcessState.ExitCode(), stdout: out.String(), left: r.left()}
+	run.want(t, 3, "--- FAIL: TestHang: the guest gave no sign of life for 20s while hang.test was running", "0 passed, 1 failed")
+}
+
 // proveClosedInput runs a command with no standard input at all.
 func proveClosedInput(r *realVmtest, t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `exec "$0" exec -q -kernel `+realNew+` -- sh -c 'cat; tty; echo done' <&-`, r.program)

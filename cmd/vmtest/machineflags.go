@@ -53,6 +53,7 @@ func (m *machineFlags) registerMachine(fs *flag.FlagSet) {
 	fs.IntVar(&m.settings.CPUs, "cpus", 2, "virtual CPUs of a machine")
 	fs.IntVar(&m.settings.MemoryMiB, "memory", 2048, "memory of a machine in `MiB`")
 	fs.DurationVar(&m.settings.BootTimeout, "boot-timeout", 0, "`time` a kernel gets to boot (default 1m with KVM, 3m without)")
+	fs.DurationVar(&m.settings.SilenceTimeout, "silence-timeout", 0, "`time` a guest may give no sign of life (default 1m with KVM, 3m without)")
 	fs.BoolVar(&m.settings.Cold, "cold", false, "boot every machine from the start, not from a saved one")
 	fs.StringVar(&m.settings.QEMU, "qemu", "", "the QEMU `binary`")
 	fs.Var(&m.extra, "qemu-arg", "one more `argument` for QEMU; may be repeated")

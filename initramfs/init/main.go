@@ -120,6 +120,8 @@ func serve(conn *wire.Conn) error {
 			if err = f.Decode(&m); err == nil {
 				sysrq(m.Keys)
 			}
+		case wire.Ping:
+			err = conn.Send(wire.Pong, 0, nil)
 		case wire.Shutdown:
 			drainConsole()
 			return conn.SendMsg(wire.Done, 0, nil)

@@ -16,6 +16,8 @@
 //	guest  Exited 1                 after the last output of command 1
 //	host   Fetch 2                  a file or tree, by path
 //	guest  Data 2 …, Fetched 2      as a tar stream
+//	host   Ping                     when nothing has come for a while
+//	guest  Pong
 //	host   Shutdown
 //	guest  Done                     and the machine goes down
 //
@@ -57,6 +59,7 @@ const (
 	Fetched                  // payload FetchedMsg
 	StdinAck                 // one Stdin frame has been taken; no payload
 	Done                     // no payload
+	Pong                     // the guest is there; no payload
 )
 
 // Frames from the host.
@@ -69,6 +72,7 @@ const (
 	Fetch                     // payload FetchMsg
 	Sysrq                     // payload SysrqMsg
 	Shutdown                  // no payload
+	Ping                      // asks for a Pong; no payload
 )
 
 // HelloMsg is the first frame of a guest.

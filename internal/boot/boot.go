@@ -31,7 +31,10 @@ type Settings struct {
 	// BootTimeout bounds the way to init's hello: 60 s with KVM, 180 s
 	// without, where a busy machine takes several times an idle one's 10 s.
 	BootTimeout time.Duration
-	CacheDir    string
+	// SilenceTimeout bounds the time without a sign of life from a guest that
+	// is ready; the default is BootTimeout's.
+	SilenceTimeout time.Duration
+	CacheDir       string
 	// Console, when set, also gets what the kernel prints.
 	Console io.Writer
 	// Cold boots every machine from the start. Templates is the directory of
@@ -139,6 +142,8 @@ func (m Machine) options(a accel.Accel, qemu *machine.Machine) guest.Options {
 		Layout:       m.Layout,
 		BootTimeout:  orDefault(m.BootTimeout, bootTimeout(a)),
 		SetupTimeout: bootTimeout(a),
+
+		SilenceTimeout: orDefault(m.SilenceTimeout, bootTimeout(a)),
 	}
 }
 

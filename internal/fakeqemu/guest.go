@@ -143,6 +143,10 @@ func (g *guest) handle(f wire.Frame) error {
 			select {}
 		}
 		return err
+	case wire.Ping:
+		if g.kernel.Behavior != Silent {
+			return g.wire.Send(wire.Pong, 0, nil)
+		}
 	case wire.Resize:
 	default:
 		return fmt.Errorf("unknown frame of type %d", f.Type)

@@ -37,6 +37,7 @@ const (
 	NeverDone  Behavior = "never-done"   // goes down at the end without saying Done
 	GarbageRun Behavior = "garbage-run"  // writes bytes that are no frame once a command runs
 	Stays      Behavior = "stays"        // is still there after it has said Done
+	Silent     Behavior = "silent"       // gives no sign of life while it runs commands
 
 	Unsaveable   Behavior = "unsaveable"   // QEMU cannot save the machine
 	Unrestorable Behavior = "unrestorable" // or not restore it
@@ -51,7 +52,7 @@ const (
 // Behaviors are all of them.
 var Behaviors = []Behavior{
 	Good, Panics, Vanishes, Refuses, Hangs, Foreign, Garbage, Without9P, WarnsEarly, WarnsLate, NeverDone, GarbageRun,
-	Stays, Unsaveable, Unrestorable, OtherConfig, NoPrompt, NoPowerOff, Halts, Restarts,
+	Stays, Silent, Unsaveable, Unrestorable, OtherConfig, NoPrompt, NoPowerOff, Halts, Restarts,
 }
 
 // Offsets in a bzImage, see Documentation/arch/x86/boot.rst, and in an arm64

@@ -39,6 +39,9 @@ type Options struct {
 	// BootTimeout bounds the time until init says hello; SetupTimeout the
 	// time it takes to mount the layout.
 	BootTimeout, SetupTimeout time.Duration
+	// SilenceTimeout is how long a guest that is ready may give no sign of
+	// life. 0 is for ever.
+	SilenceTimeout time.Duration
 }
 
 // A Guest is a machine whose init answers. Its methods may be called from
@@ -57,6 +60,7 @@ type Guest struct {
 	commands map[uint32]*process
 	gone     chan struct{} // closed when nothing more will arrive
 	goneErr  error
+	pulse    pulse
 }
 
 // A LostError says that the guest went away, or never came.
@@ -94,6 +98,9 @@ func Boot(ctx context.Context, o Options) (*Guest, error) {
 	if err := g.boot(ctx, o); err != nil {
 		g.Close()
 		return nil, err
+	}
+	if o.SilenceTimeout > 0 {
+		go g.watch(o.SilenceTimeout)
 	}
 	return g, nil
 }
@@ -240,7 +247,9 @@ func (g *Guest) receive() {
 			g.goneErr = err
 			return
 		}
+		g.pulse.beat(true)
 		switch f.Type {
+		case wire.Pong:
 		case wire.Stdout, wire.Stderr, wire.Data, wire.Exited, wire.Fetched, wire.StdinAck:
 			if p := g.process(f.ID); p != nil {
 				p.handle(f)
@@ -252,6 +261,7 @@ func (g *Guest) receive() {
 			default: // nobody is waiting for a second one
 			}
 		}
+		g.pulse.beat(false)
 	}
 }
 
@@ -276,6 +286,11 @@ func (g *Guest) lost(phase string) error {
 	}
 	err := g.machine.Wait()
 	e := &LostError{Phase: phase, Cause: "the guest went down", Console: g.log.Tail()}
+	if silence := g.pulse.silence.Load(); silence > 0 {
+		e.Cause = fmt.Sprintf("the guest gave no sign of life for %v", time.Duration(silence))
+		e.Help = "-silence-timeout gives it more time"
+		return e
+	}
 	if p, ok := g.log.Panic(); ok {
 		e.Cause, e.Panic = "the kernel panicked", p.Lines
 		if phase == beforeHello && strings.Contains(p.Title, "root fs") {

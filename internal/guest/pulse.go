@@ -1,0 +1,55 @@
+package guest
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+)
+
+// A pulse is what is known of a guest's being alive.
+type pulse struct {
+	beats    atomic.Uint64 // frames that have arrived
+	handling atomic.Bool   // one is being handled, and we do not listen
+	silence  atomic.Int64  // a time.Duration: how long there was nothing, when that was too long
+}
+
+// beat is called when a frame has arrived, and when it has been handled.
+func (p *pulse) beat(handling bool) {
+	p.beats.Add(1)
+	p.handling.Store(handling)
+}
+
+// silenceChecks is how often a guest is asked for a sign of life before it is
+// taken for dead. As each time counts that we looked, and not what a clock says,
+// nothing happens to a guest that was stopped together with us.
+const silenceChecks = 6
+
+// watch kills the machine when the guest gives no sign of life: then every CPU
+// is stuck, or nothing can be run any more.
+func (g *Guest) watch(limit time.Duration) {
+	tick := time.NewTicker(limit / silenceChecks)
+	defer tick.Stop()
+	var asking atomic.Bool
+	for last, silent := g.pulse.beats.Load(), 0; silent < silenceChecks; {
+		select {
+		case <-g.gone:
+			return
+		case <-tick.C:
+		}
+		now := g.pulse.beats.Load()
+		if now != last || g.pulse.handling.Load() {
+			last, silent = now, 0
+		} else {
+			silent++
+		}
+		if asking.CompareAndSwap(false, true) {
+			go func() { // a guest that does not read holds it up
+				_ = g.conn.Send(wire.Ping, 0, nil)
+				asking.Store(false)
+			}()
+		}
+	}
+	g.pulse.silence.Store(int64(limit))
+	_ = g.machine.Kill()
+}
