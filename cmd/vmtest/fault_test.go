@@ -123,8 +123,8 @@ func pulls(names ...string) proof {
 	}
 }
 
-// elsewhere proves a promise with a test of another package.
-func elsewhere(pkg, test string) proof {
+// tested proves a promise with a test of another package.
+func tested(pkg, test string) proof {
 	return func(_ *faults, t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), "go", "test", "-v", "-run", "^"+test+"$", pkg).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "--- PASS: "+test+" ") {

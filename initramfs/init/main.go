@@ -121,7 +121,7 @@ func serve(conn *wire.Conn) error {
 				sysrq(m.Keys)
 			}
 		case wire.Ping:
-			err = conn.Send(wire.Pong, 0, nil)
+			err = conn.Send(wire.Pong, f.ID, nil)
 		case wire.Shutdown:
 			drainConsole()
 			return conn.SendMsg(wire.Done, 0, nil)

@@ -59,7 +59,7 @@ const (
 	Fetched                  // payload FetchedMsg
 	StdinAck                 // one Stdin frame has been taken; no payload
 	Done                     // no payload
-	Pong                     // the guest is there; no payload
+	Pong                     // answers the Ping of that number; no payload
 )
 
 // Frames from the host.

@@ -69,6 +69,8 @@ type Machine struct {
 	Dir string
 	// Log takes the console.
 	Log *console.Log
+
+	masks []machine.Mask
 }
 
 // A Running guest and how it came to run.
@@ -97,6 +99,9 @@ func (m Machine) Boot(ctx context.Context) (*Running, error) {
 		if m.Layout.Config, err = os.ReadFile(m.Kernel.Config); err != nil {
 			return nil, fmt.Errorf("read the kernel's configuration: %w", err)
 		}
+	}
+	if m.masks, err = m.hide(); err != nil {
+		return nil, err
 	}
 	r, err := m.boot(ctx, a)
 	if err != nil {
@@ -147,6 +152,26 @@ func (m Machine) options(a accel.Accel, qemu *machine.Machine) guest.Options {
 	}
 }
 
+// hide writes what the guest is to see in the place of some files.
+func (m Machine) hide() ([]machine.Mask, error) {
+	var masks []machine.Mask
+	for i, k := range m.Layout.Masks {
+		with := filepath.Join(m.Dir, fmt.Sprintf("mask-%d", i))
+		if err := os.WriteFile(with, k.Data, 0o644); err != nil {
+			return nil, fmt.Errorf("hide %s: %w", k.Path, err)
+		}
+		masks = append(masks, machine.Mask{Path: k.Path, With: with})
+	}
+	return masks, nil
+}
+
+// unmasked says that the guest sees what it should not.
+func (m Machine) unmasked(err error) {
+	if m.Warn != nil {
+		m.Warn(fmt.Sprintf("the guest can read %s, which may hold credentials: hiding it takes a mount namespace: %v", m.masks[0].Path, err))
+	}
+}
+
 func (m Machine) accel(ctx context.Context) (a accel.Accel, note string, err error) {
 	return accel.Choose(ctx, accel.Request{
 		Want: m.Accel, RequireKVM: m.RequireKVM, GuestArch: m.Kernel.Arch, CacheDir: m.CacheDir,
@@ -190,5 +215,7 @@ func (m Machine) qemu(a accel.Accel, initrd string) *machine.Machine {
 		CPUs:      m.cpus(),
 		MemoryMiB: m.memoryMiB(),
 		Extra:     m.ExtraQEMU,
+		Masks:     m.masks,
+		Unmasked:  m.unmasked,
 	}
 }

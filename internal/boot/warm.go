@@ -115,7 +115,7 @@ func (w warmStart) save(ctx context.Context, t *template.Template, initrd string
 	}
 	defer func() { err = errors.Join(err, text.Close()) }()
 	o := w.optionsFor(t, initrd)
-	o.Layout = guest.Layout{}
+	o.Layout, o.Machine.Masks = guest.Layout{}, nil
 	o.Log = console.NewLog(text, nil)
 	o.Log.Tee(w.Log)
 	if t.Hello, err = guest.Save(ctx, o); err != nil {

@@ -145,7 +145,7 @@ func (g *guest) handle(f wire.Frame) error {
 		return err
 	case wire.Ping:
 		if g.kernel.Behavior != Silent {
-			return g.wire.Send(wire.Pong, 0, nil)
+			return g.wire.Send(wire.Pong, f.ID, nil)
 		}
 	case wire.Resize:
 	default:

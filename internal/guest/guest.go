@@ -142,6 +142,7 @@ func start(ctx context.Context, o Options) (*Guest, error) {
 		control:  make(chan wire.Frame, 1),
 		commands: map[uint32]*process{},
 		gone:     make(chan struct{}),
+		pulse:    pulse{sysrq: make(chan struct{}, 1)},
 	}
 	go g.receive()
 	return g, nil
@@ -250,6 +251,12 @@ func (g *Guest) receive() {
 		g.pulse.beat(true)
 		switch f.Type {
 		case wire.Pong:
+			if f.ID == sysrqPing {
+				select {
+				case g.pulse.sysrq <- struct{}{}:
+				default: // it was not waited for any longer
+				}
+			}
 		case wire.Stdout, wire.Stderr, wire.Data, wire.Exited, wire.Fetched, wire.StdinAck:
 			if p := g.process(f.ID); p != nil {
 				p.handle(f)
@@ -324,9 +331,23 @@ func (g *Guest) nonsense() error {
 }
 
 // Sysrq makes the kernel write its state to the console: w for blocked tasks, l
-// for the CPUs' stacks, t for all tasks, m for memory.
-func (g *Guest) Sysrq(keys string) error {
-	return g.conn.SendMsg(wire.Sysrq, 0, wire.SysrqMsg{Keys: keys})
+// for the CPUs' stacks, t for all tasks, m for memory. It waits until that is
+// done, but no longer than the limit: who asks is about to give up on the guest.
+func (g *Guest) Sysrq(keys string, limit time.Duration) {
+	done := make(chan struct{})
+	go func() { // a guest that does not read holds it up
+		if g.conn.SendMsg(wire.Sysrq, 0, wire.SysrqMsg{Keys: keys}) == nil && g.conn.Send(wire.Ping, sysrqPing, nil) == nil {
+			select {
+			case <-g.pulse.sysrq:
+			case <-g.gone:
+			}
+		}
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
 }
 
 // Gone is closed when the guest has gone away.

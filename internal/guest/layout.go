@@ -19,6 +19,9 @@ type Layout struct {
 	// own paths unless they say otherwise. A share below another one is
 	// part of that.
 	Shares []Share
+	// Masks are files below shares that the guest sees otherwise than they
+	// are on the host.
+	Masks []Mask
 	// Dirs exist in the guest, empty unless a share fills them.
 	Dirs []string
 	// Files are small files to be created, also over shares.
@@ -37,6 +40,12 @@ type Layout struct {
 type Share struct {
 	Path   string // on the host, absolute
 	Target string // in the guest; empty for the same path
+}
+
+// A Mask is a file of the host and what a guest sees in its place.
+type Mask struct {
+	Path string // on the host, absolute
+	Data []byte
 }
 
 func (s Share) target() string {

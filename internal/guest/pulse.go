@@ -11,6 +11,7 @@ import (
 type pulse struct {
 	beats    atomic.Uint64 // frames that have arrived
 	handling atomic.Bool   // one is being handled, and we do not listen
+	sysrq    chan struct{} // the answer to sysrqPing
 	silence  atomic.Int64  // a time.Duration: how long there was nothing, when that was too long
 }
 
@@ -19,6 +20,10 @@ func (p *pulse) beat(handling bool) {
 	p.beats.Add(1)
 	p.handling.Store(handling)
 }
+
+// sysrqPing is the number of the ping behind a sysrq, which init answers when it
+// is done with that.
+const sysrqPing = 1
 
 // silenceChecks is how often a guest is asked for a sign of life before it is
 // taken for dead. As each time counts that we looked, and not what a clock says,

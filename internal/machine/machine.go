@@ -28,6 +28,7 @@ type Machine struct {
 	CPUs      int
 	MemoryMiB int
 	Shares    []Share
+	Masks     []Mask
 	Extra     []string // more QEMU arguments, after all others
 	// Plain leaves out the wire, and what makes a restart or a panic end the
 	// machine: it is what anybody starts who has a kernel and an initramfs.
@@ -37,6 +38,9 @@ type Machine struct {
 	// or, with Restore, as it was saved.
 	Snapshot *Snapshot
 	Restore  bool
+	// Unmasked, when set, is told why the masks have no effect, if they have
+	// none.
+	Unmasked func(error)
 
 	// Console gets what the kernel prints. It is called from one goroutine.
 	Console io.Writer
@@ -121,6 +125,9 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:   true,            // a ^C on the terminal is for us to handle
 		Pdeathsig: syscall.SIGKILL, // no orphan, even when we are killed
+	}
+	if err := m.mask(ctx, m.cmd); err != nil && m.Unmasked != nil {
+		m.Unmasked(err)
 	}
 	m.cmd.Cancel = m.Kill
 	m.cmd.WaitDelay = 5 * time.Second

@@ -99,7 +99,7 @@ func (t *Text) splat(e result.Event) {
 		return
 	}
 	t.trouble(e, "the kernel reported a fault: "+e.Reason)
-	if e.Fingerprint != "" {
+	if e.Fingerprint != "" && e.Code != nil && *e.Code == 1 {
 		t.notef("vmtest: %s: `splat: %q` in the blocklist would allow it\n", e.Kernel, e.Fingerprint)
 	}
 }

@@ -239,10 +239,6 @@ func (k *kernelRun) lost(ctx context.Context, err error) {
 	if errors.As(err, &l) {
 		e.Lines = l.Excerpt()
 	}
-	var stuck *stuckError
-	if errors.As(err, &stuck) {
-		e.Lines = stuck.splat.Lines
-	}
 	if ctx.Err() != nil {
 		e.Reason, e.Hint, e.Lines = context.Cause(ctx).Error(), "", nil
 	}

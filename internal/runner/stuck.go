@@ -8,7 +8,7 @@ import (
 
 // dump makes the kernel write to the console's file: blocked tasks, CPUs, all
 // tasks, memory.
-func (k *kernelRun) dump() { _ = k.guest.Sysrq("wltm") }
+func (k *kernelRun) dump() { k.guest.Sysrq("wltm", k.grace()/2) }
 
 // watchKernel tells when the kernel has said that it is stuck and the command has
 // not ended in the time a busy machine gets to get over it.

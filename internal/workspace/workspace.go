@@ -40,9 +40,12 @@ func (w Workspace) Layout() guest.Layout {
 	if work := w.Go.GOWORK; work != "" && work != "off" {
 		dirs = append(dirs, Repository(filepath.Dir(work)))
 	}
-	for _, dir := range dirs {
+	for i, dir := range dirs {
 		if dir != "" && isDir(dir) {
 			l.Shares = append(l.Shares, guest.Share{Path: dir})
+			if !slices.Contains(dirs[:i], dir) {
+				l.Masks = append(l.Masks, gitConfigs(dir)...)
+			}
 		}
 	}
 	l.Shares = append(l.Shares, w.Mounts...)

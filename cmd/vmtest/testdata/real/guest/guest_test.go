@@ -176,6 +176,21 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
+// TestNoCredentials looks for the token that actions/checkout leaves, below the
+// overlay as well.
+func TestNoCredentials(t *testing.T) {
+	files, _ := filepath.Glob("/run/vmtest/shares/*/.git/config")
+	if len(files) == 0 {
+		t.Error("no share has a .git/config")
+	}
+	for _, file := range append(files, ".git/config") {
+		b, err := os.ReadFile(file)
+		if err != nil || !bytes.Contains(b, []byte("bare = false")) || bytes.Contains(b, []byte("extraheader")) {
+			t.Errorf("%s: %d bytes, %v", file, len(b), err)
+		}
+	}
+}
+
 // TestWrites writes below the package; the host hashes it afterwards.
 func TestWrites(t *testing.T) {
 	if dir, err := os.Getwd(); err != nil || dir != os.Getenv("REAL_MODULE") {

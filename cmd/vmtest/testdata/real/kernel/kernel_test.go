@@ -23,6 +23,11 @@ func TestBefore(t *testing.T) { fmt.Println("before the fault") }
 // thread that loads it, and this test passes.
 func TestOops(t *testing.T) {
 	go load(t, "init_module", 0, []byte{0x31, 0xc0, 0x8b, 0x00}) // xor eax, eax; mov eax, [rax]
+	awaitOops(t)
+}
+
+func awaitOops(t *testing.T) {
+	t.Helper()
 	for {
 		var taint int
 		b, err := os.ReadFile("/proc/sys/kernel/tainted")
@@ -40,25 +45,28 @@ func TestOops(t *testing.T) {
 // the kernel's own check warns. Nothing else comes of it.
 func TestWarn(t *testing.T) { load(t, "init_module", -5, []byte{0x90, 0x90, 0x90, 0x90, 0x90}) }
 
-// TestLockup never comes back from the kernel: the module makes a device, for
-// which it holds the lock of all network devices, and another process waits for
-// that.
+// TestLockup never comes back from the kernel.
 func TestLockup(t *testing.T) {
-	for file, value := range map[string]string{
-		"/proc/sys/kernel/watchdog_thresh":                      "2",
-		"/proc/sys/kernel/hung_task_timeout_secs":               "3",
-		"/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout": "3",
-	} {
-		if err := os.WriteFile(file, []byte(value), 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	go func() {
-		time.Sleep(time.Second)
-		_ = exec.Command("ip", "link", "set", "lo", "down").Run()
-	}()
+	sysctl(t, "watchdog_thresh", "2")
 	load(t, "dummy_setup", 0, []byte{0xeb, 0xfe}) // jmp .
 	t.Error("the kernel survived it")
+}
+
+// TestHungTask ends a thread in the kernel while it holds the lock of all network
+// devices, for which another process waits then.
+func TestHungTask(t *testing.T) {
+	sysctl(t, "hung_task_timeout_secs", "3")
+	go load(t, "dummy_setup", 0, []byte{0x0f, 0x0b}) // ud2
+	awaitOops(t)
+	_ = exec.Command("ip", "link", "set", "lo", "down").Run()
+	t.Error("the kernel survived it")
+}
+
+func sysctl(t *testing.T, name, value string) {
+	t.Helper()
+	if err := os.WriteFile("/proc/sys/kernel/"+name, []byte(value), 0); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // load loads the module with code in the place of a symbol's, so many bytes
