@@ -119,7 +119,7 @@ const ownCatalogue = "builder/kernels.yaml"
 
 // updateCatalogue makes a catalogue follow kernel.org's releases.
 func (a *app) updateCatalogue(ctx context.Context, args []string) error {
-	fs := a.flagSet("kernel")
+	fs := a.flagSet("kernel update")
 	var file, keyring string
 	fs.StringVar(&file, "catalogue", "", "the catalogue to change, a `file` (default: "+ownCatalogue+")")
 	fs.StringVar(&keyring, "keyring", "", "OpenPGP `file` with the key that signs kernel.org's checksums")

@@ -134,9 +134,10 @@ var synopses = map[string]string{
 	"test": `vmtest test [-kernel REF,…] [flags of vmtest and go test] [packages] [-args …]
 
 Compiles the packages' tests once on this machine, boots each kernel and runs the
-tests in it; with -arch, for another architecture than this machine's. Packages and most flags are those of go test. For several kernels the
-output ends in a table of what differs or did not pass. The logs of failed tests, and
-what tests write to VMTEST_ARTIFACTS, are kept: see -artifacts. Tests named in the module's
+tests in it; with -arch, for another architecture than this machine's. Packages and
+most flags are those of go test. For several kernels the output ends in a table of
+what differs or did not pass. The logs of failed tests, and what tests write to
+VMTEST_ARTIFACTS, are kept: see -artifacts. Tests named in the module's
 .vmtest/blocklist.yaml are not run, or may fail, on the kernels it names. -retry and
 -shard are explained in docs/results.md and docs/reports.md.`,
 	"exec": `vmtest exec [-kernel REF] [flags] -- command [arguments]
@@ -253,6 +254,16 @@ More in docs/supply-chain.md.`,
 Makes a pair of keys: NAME.key signs and NAME.pub is for those who verify. Cosign
 reads both. The passphrase is in VMTEST_KEY_PASSPHRASE, where an empty one leaves the
 key as it is, or is asked for.`,
+	"kernel list": `vmtest kernel list [-catalogue FILE] [-only VERSION] [-json]
+vmtest kernel list DIR
+
+Shows the catalogue: the kernels that this project builds and publishes, or those of
+another file. With a directory, shows what is in an OCI layout: tag, release,
+architecture and digest of each kernel. More in docs/catalogue.md.`,
+	"kernel update": `vmtest kernel update [-catalogue FILE] [-n]
+
+Makes the catalogue follow kernel.org: newer releases of its series, and where the
+channels are now. Prints what changed as a diff. More in docs/catalogue.md.`,
 	"kernel push": `vmtest kernel push [flags] oci:DIR:TAG… HOST/REPOSITORY
 
 Puts kernels of one version, for one or more architectures, into a registry: first

@@ -80,7 +80,7 @@ func (a *app) pullKernels(ctx context.Context, args []string) error {
 }
 
 func (a *app) listKernels(_ context.Context, args []string) error {
-	fs := a.flagSet("kernel")
+	fs := a.flagSet("kernel list")
 	var c catalogueFlags
 	c.register(fs)
 	if err := parseFlags(fs, args); err != nil {

@@ -209,6 +209,9 @@ func flagsOfCommands(t *testing.T) commandFlags {
 	add := func(name string, c command) {
 		var out bytes.Buffer
 		_ = c.run(&app{stdout: &out, stderr: &out}, t.Context(), []string{"-h"})
+		if name != "version" && !strings.HasPrefix(out.String(), "Usage: vmtest "+name) {
+			t.Errorf("vmtest %s -h is not about it:\n%s", name, out.String())
+		}
 		known[name] = map[string]bool{}
 		for _, m := range helpFlag.FindAllStringSubmatch(out.String(), -1) {
 			known[name][m[1]] = m[2] != ""
@@ -335,4 +338,15 @@ func anchors(page string) (names []string) {
 		names = append(names, strings.ReplaceAll(noAnchor.ReplaceAllString(strings.ToLower(text), ""), " ", "-"))
 	}
 	return names
+}
+
+// TestContents holds the manual's contents against its pages.
+func TestContents(t *testing.T) {
+	pages := manualPages(t)
+	contents := pages["../../docs/README.md"]
+	for file := range pages {
+		if name := filepath.Base(file); name != "README.md" && !strings.Contains(contents, "]("+name+")") {
+			t.Errorf("docs/README.md does not mention %s", name)
+		}
+	}
 }
