@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/action"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/actions"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/lockfile"
 )
 
@@ -180,7 +181,7 @@ func (a *app) runAction(ctx context.Context, r *actionRun) error {
 	if err := os.RemoveAll(files.Results()); err != nil { // of a run before
 		return err
 	}
-	a.progress("vmtest test " + shellquote(r.Args))
+	a.progress("vmtest test " + bundle.Quote(r.Args))
 	err := a.test(ctx, slices.Concat([]string{"-setup"}, files.Flags(r.Coverage), r.Args))
 	outputs, outErr := files.Outputs()
 	if outErr == nil {

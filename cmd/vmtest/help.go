@@ -282,7 +282,8 @@ vmtest blocklist schema             print the JSON schema for editors`,
 vmtest report -merge [-expect REF,…] [flags] stream|directory…
 
 Shows the results of the last run from this directory, or of a recorded stream (test
--jsonl FILE writes one), as text or in another format; -junit, -summary and the like
+-jsonl FILE writes one), as text or in another format; -bundle says which files the run
+has left: consoles, logs of failed tests, what the tests wrote; -junit, -summary and the like
 write more reports in one go. -merge joins the streams of several runs, such as the
 legs of a CI matrix, into one, and says what does not fit together. More in
 docs/reports.md.`,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 )
@@ -88,7 +89,7 @@ func (m *machineFlags) finish(a *app, cache string) error {
 	m.settings.Templates = os.Getenv("VMTEST_TEMPLATES")
 	m.settings.Warn = a.progress
 	if m.showCommand {
-		m.settings.Show = func(argv []string) { fmt.Fprintln(a.stderr, shellquote(argv)) }
+		m.settings.Show = func(argv []string) { fmt.Fprintln(a.stderr, bundle.Quote(argv)) }
 	}
 	if m.showConsole {
 		m.settings.Console = a.stderr
@@ -131,21 +132,6 @@ func (m *machineFlags) shares() ([]guest.Share, error) {
 	}
 	return shares, nil
 }
-
-// shellquote is argv as a shell would read it.
-func shellquote(argv []string) string {
-	var words []string
-	for _, w := range argv {
-		if strings.ContainsFunc(w, func(r rune) bool { return !strings.ContainsRune(plain, r) }) || w == "" {
-			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-		words = append(words, w)
-	}
-	return strings.Join(words, " ")
-}
-
-// plain are the characters no shell gives a meaning to.
-const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./,:@%"
 
 func orElse(s, otherwise string) string {
 	if s == "" {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/report"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
@@ -42,6 +43,7 @@ type reportFlags struct {
 	merge    bool
 	expect   stringList
 	exitCode bool
+	bundle   bool
 }
 
 func (a *app) report(_ context.Context, args []string) error {
@@ -53,6 +55,7 @@ func (a *app) report(_ context.Context, args []string) error {
 	fs.BoolVar(&r.merge, "merge", false, "join several streams, or all below directories, into one report")
 	fs.Var(&r.expect, "expect", "the `kernels`, separated by commas, that -merge must find; in this order they are shown")
 	fs.BoolVar(&r.exitCode, "exit-code", false, "exit as the run did, and with 3 when its stream has no end or lacks a kernel that is expected")
+	fs.BoolVar(&r.bundle, "bundle", false, "say what the run has left beside its results, and where, instead of reporting")
 	if err := parseFlags(fs, args); err != nil {
 		return err
 	}
@@ -62,6 +65,12 @@ func (a *app) report(_ context.Context, args []string) error {
 	if !r.merge && (fs.NArg() > 1 || len(r.expect) > 0) {
 		return usagef("-merge joins several streams", "report: want one stream")
 	}
+	if r.bundle && r.merge {
+		return usagef("each run has its own", "report: -bundle is about one run")
+	}
+	if r.bundle {
+		return a.explainBundle(fs.Arg(0))
+	}
 	if err := a.renderTo(&r, fs.Args()); err != nil {
 		return err
 	}
@@ -69,6 +78,34 @@ func (a *app) report(_ context.Context, args []string) error {
 		return exit(r.matrix.Code(), nil)
 	}
 	return nil
+}
+
+// explainBundle says what a run has left: the last one, or the one whose stream
+// is in a file.
+func (a *app) explainBundle(file string) error {
+	f, err := a.lastRun(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	dir := ""
+	err = result.Decode(f, result.SinkFunc(func(e result.Event) error {
+		if e.Action == result.Header {
+			dir = e.Run.Bundle
+		}
+		return nil
+	}))
+	if err != nil {
+		return err
+	}
+	if dir == "" {
+		return usagef("run the tests again", "report: that run has left nothing but its results")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return usagef("look where that run was, or where its artifacts are kept", "report: %v", err)
+	}
+	fmt.Fprintf(a.stdout, "%s\n\n", dir)
+	return bundle.Explain(a.stdout, dir)
 }
 
 // renderTo writes all reports, the one that is printed to the file that -o names.

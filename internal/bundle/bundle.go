@@ -70,7 +70,7 @@ func Open(dir string) (*Bundle, error) {
 	var old []string
 	for _, e := range entries {
 		path := filepath.Join(abs, e.Name())
-		if e.Name() != Readme && !isKernel(path) {
+		if !isKernel(path) && !isReadme(path) {
 			return nil, &DirError{Dir: dir, Err: fmt.Errorf("it holds %q", e.Name()), Help: "name a new directory, or an empty one"}
 		}
 		old = append(old, path)
@@ -87,6 +87,16 @@ func Open(dir string) (*Bundle, error) {
 func isKernel(dir string) bool {
 	info, err := os.Lstat(filepath.Join(dir, About))
 	return err == nil && info.Mode().IsRegular()
+}
+
+// isReadme reports whether a file is the page of a bundle.
+func isReadme(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || filepath.Base(path) != Readme || !info.Mode().IsRegular() {
+		return false
+	}
+	b, err := os.ReadFile(path)
+	return err == nil && strings.HasPrefix(string(b), title)
 }
 
 // Kernel makes the directory of a kernel, where there is none yet. The text about

@@ -24,13 +24,16 @@ var meanings = []struct{ name, what string }{
 	{"KERNEL/PACKAGE/TEST/" + Dmesg, "what the kernel printed while it ran"},
 }
 
+// title is what the page begins with.
+const title = "What a run of vmtest has left."
+
 // listed is how many files of a kernel are listed.
 const listed = 200
 
 // Explain writes what the files of a bundle are, and lists them.
 func Explain(w io.Writer, dir string) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprint(out, "What a run of vmtest has left. For each kernel, package and test that there is\nsomething of:\n\n")
+	fmt.Fprint(out, title+" For each kernel, package and test that there is\nsomething of:\n\n")
 	for _, m := range meanings {
 		fmt.Fprintf(out, "  %-31s %s\n", m.name, m.what)
 	}

@@ -123,6 +123,9 @@ func (g *guest) handle(f wire.Frame) error {
 			if m.Path == "/proc/config.gz" {
 				return g.fetchConfig(f.ID)
 			}
+			if m.Path == "/sys/kernel/btf/vmlinux" {
+				return g.sendFile(f.ID, "vmlinux", []byte("types of "+g.kernel.Release+"\n"))
+			}
 			m.Path = g.replace.Replace(m.Path)
 			return g.fetch(f.ID, m)
 		})
@@ -303,10 +306,14 @@ func (g *guest) fetchConfig(id uint32) error {
 	z := gzip.NewWriter(&b)
 	_, _ = z.Write(g.config)
 	_ = z.Close()
+	return g.sendFile(id, "config.gz", b.Bytes())
+}
+
+func (g *guest) sendFile(id uint32, name string, b []byte) error {
 	tw := tar.NewWriter(dataWriter{g.wire, id})
-	err := tw.WriteHeader(&tar.Header{Name: "config.gz", Mode: 0o644, Size: int64(b.Len())})
+	err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(b))})
 	if err == nil {
-		_, err = tw.Write(b.Bytes())
+		_, err = tw.Write(b)
 	}
 	if err := errors.Join(err, tw.Close()); err != nil {
 		return err

@@ -23,6 +23,44 @@ func (g *Guest) Fetch(ctx context.Context, path, dir string) error {
 	return err
 }
 
+// FetchFile copies a file of at most max bytes from the guest to path to, where
+// nothing is yet. A [*RemoteError] says that the guest has no such file, or a
+// larger one.
+func (g *Guest) FetchFile(ctx context.Context, path, to string, max int64) error {
+	got := false
+	fetched, err := g.fetch(ctx, wire.FetchMsg{Path: path, Bytes: max, Files: 1}, func(r io.Reader) error {
+		return eachFile(r, func(h *tar.Header, r io.Reader) error {
+			if got || h.Size > max {
+				return fmt.Errorf("more came than was asked for: %q of %d bytes", h.Name, h.Size)
+			}
+			got = true
+			return writeFile(to, r)
+		})
+	})
+	if err == nil && !got {
+		return &RemoteError{fmt.Sprintf("fetch %s from the guest: %q", path, fetched.Left)}
+	}
+	return err
+}
+
+// writeFile writes a file that appears when it is whole.
+func writeFile(to string, r io.Reader) error {
+	f, err := os.OpenFile(to+".partial", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return os.Rename(f.Name(), to)
+}
+
+// A RemoteError is what the guest says of a file that it cannot send.
+type RemoteError struct{ Text string }
+
+func (e *RemoteError) Error() string { return e.Text }
+
 // Limits bound what is taken of a guest.
 type Limits struct {
 	Bytes int64 // of all files together
@@ -80,7 +118,7 @@ func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader)
 	w.Close()
 	taken.Wait()
 	if err == nil && p.fetched.Error != "" {
-		err = errors.New(p.fetched.Error)
+		err = &RemoteError{printable(p.fetched.Error)}
 	}
 	if err == nil {
 		err = takeErr

@@ -1,23 +1,114 @@
 package runner
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
 
-// about says which kernel it is, and on what it is about to run.
-func (k *kernelRun) about(res *resolution) string {
+// begin makes the kernel's directory in the bundle, with what is known of it
+// before it boots.
+func (k *kernelRun) begin(res *resolution) (err error) {
+	if k.dir, err = k.Bundle.Kernel(k.file, k.about(res, nil)); err != nil {
+		return err
+	}
+	if res.kernel.Config == "" {
+		return nil
+	}
+	config, err := os.ReadFile(res.kernel.Config)
+	if err != nil {
+		return fmt.Errorf("read the kernel's configuration: %w", err)
+	}
+	return os.WriteFile(filepath.Join(k.dir, bundle.Config), config, 0o644)
+}
+
+// booted adds what is known since then.
+func (k *kernelRun) booted(res *resolution, m *result.MachineInfo) error {
+	return os.WriteFile(filepath.Join(k.dir, bundle.About), []byte(k.about(res, m)), 0o644)
+}
+
+// about says which kernel it is, and on what it runs.
+func (k *kernelRun) about(res *resolution, m *result.MachineInfo) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "%-8s %s\n", name, value)
+			fmt.Fprintf(&b, "%-9s %s\n", name, value)
 		}
 	}
 	line("kernel", k.name)
 	line("digest", res.kernel.Digest)
-	line("release", res.kernel.Release)
+	release := res.kernel.Release
+	if m != nil {
+		release = m.Release
+	}
+	line("release", release)
 	line("arch", res.kernel.Arch)
 	line("image", res.kernel.Image)
 	line("modules", res.kernel.Modules)
+	if m != nil {
+		line("machine", fmt.Sprintf("%s, %d CPUs, %d MiB", m.Accel, m.CPUs, m.MemoryMiB))
+		line("note", m.Note)
+		line("without", strings.Join(m.Without, "; "))
+	}
+	line("tests", k.space.Go.GOVERSION)
+	line("qemu", k.Info.QEMU)
+	line("vmtest", k.Info.Version)
 	return b.String()
+}
+
+// shown are the machine's settings, with which the command lines of QEMU come
+// into the bundle: those of several machines, where there are several.
+func (k *kernelRun) shown() boot.Settings {
+	settings := k.Machines
+	show, path := settings.Show, filepath.Join(k.dir, bundle.QEMU)
+	settings.Show = func(argv []string) {
+		if show != nil {
+			show(argv)
+		}
+		text := "# Descriptors 3 and 4 are vmtest's ends of the wire and the console.\n" + bundle.Quote(argv) + "\n"
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		if err == nil {
+			_, err = f.WriteString(text)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			k.Progress(fmt.Sprintf("warning: keep the command line: %v", err))
+		}
+	}
+	return settings
+}
+
+// maxTypes is in bytes. Distributions' kernels have 5 MiB of types.
+const maxTypes = 64 << 20
+
+// keepKernel fetches what only the guest has of the kernel, once something has
+// failed there.
+func (k *kernelRun) keepKernel(ctx context.Context, res *resolution) error {
+	if !k.trouble.Load() {
+		return nil
+	}
+	files := map[string]string{"/sys/kernel/btf/vmlinux": bundle.BTF}
+	if res.kernel.Config == "" {
+		files["/proc/config.gz"] = bundle.Config + ".gz"
+	}
+	for path, name := range files {
+		to := filepath.Join(k.dir, name)
+		if _, err := os.Lstat(to); err == nil {
+			continue // an earlier machine of the kernel had it
+		}
+		err := k.guest.FetchFile(ctx, path, to, maxTypes)
+		var remote *guest.RemoteError
+		if err != nil && !errors.As(err, &remote) { // not every kernel has them
+			return err
+		}
+	}
+	return nil
 }

@@ -180,6 +180,9 @@ func (pr *packageRun) collect(ctx context.Context, runErr error) error {
 // keep puts into the bundle what the package leaves, and says so in the stream.
 // It comes before the package's end there.
 func (pr *packageRun) keep(end result.Action) {
+	if end == result.Fail {
+		pr.trouble.Store(true)
+	}
 	pr.kept.settling.Wait()
 	for _, f := range pr.kept.failed {
 		files, err := pr.keepTest(f)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,7 +38,8 @@ type kernelRun struct {
 	env     []string
 	ready   bool // for packages
 
-	collecting sync.Mutex // files of one package at a time, for they share the limit
+	trouble    atomic.Bool // a package has failed, or the kernel has reported a fault
+	collecting sync.Mutex  // files of one package at a time, for they share the limit
 	collected  guest.Limits
 
 	splatsMu   sync.Mutex
@@ -89,7 +91,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if k.dir, err = k.Bundle.Kernel(k.file, k.about(res)); err != nil {
+	if err := k.begin(res); err != nil {
 		return err
 	}
 	k.console = filepath.Join(k.dir, bundle.Console)
@@ -98,25 +100,29 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 		return fmt.Errorf("keep the console: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
+	before, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("keep the console: %w", err)
 	}
-	k.earlier = info.Size()
+	k.earlier = before.Size()
 
 	k.log = console.NewLog(f, nil)
 	k.Progress("boot " + k.name + k.again())
-	m := boot.Machine{Settings: k.Machines, Kernel: res.kernel, Layout: k.layout(), Base: k.Base, Dir: dir, Log: k.log}
+	m := boot.Machine{Settings: k.shown(), Kernel: res.kernel, Layout: k.layout(), Base: k.Base, Dir: dir, Log: k.log}
 	if k.guest, err = m.Boot(ctx); err != nil {
 		return err
 	}
 	defer k.guest.Close()
 	k.splatsTold = len(k.log.Splats())
-	k.emit(result.Event{Action: result.Kernel, Machine: &result.MachineInfo{
+	info := &result.MachineInfo{
 		Release: k.guest.Hello.Release, Digest: res.kernel.Digest, Arch: res.kernel.Arch,
 		Accel: k.guest.Accel.String(), Note: k.guest.Note, Without: k.guest.Skipped,
 		CPUs: k.guest.CPUs, MemoryMiB: k.guest.MemoryMiB, Boot: k.guest.Took.Round(time.Millisecond).Seconds(), Warm: k.guest.Warm,
-	}})
+	}
+	k.emit(result.Event{Action: result.Kernel, Machine: info})
+	if err := k.booted(res, info); err != nil {
+		return err
+	}
 	version, err := kver.FromRelease(k.guest.Hello.Release)
 	if err != nil {
 		return err
@@ -130,6 +136,9 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 	}
 	k.ready = true
 	if err := k.packages(ctx); err != nil {
+		return err
+	}
+	if err := k.keepKernel(ctx, res); err != nil {
 		return err
 	}
 	if err := k.hook(ctx, result.Teardown, k.Teardown); err != nil {
@@ -188,6 +197,7 @@ func (k *kernelRun) splats(pkg string) {
 		if s.Fatal || slices.Contains(told, e.Fingerprint) {
 			continue
 		}
+		k.trouble.Store(true)
 		told = append(told, e.Fingerprint)
 		e.Code, e.Block = k.judgeSplat(pkg, s)
 		k.emit(e)
