@@ -79,7 +79,7 @@ func (a *app) execOne(ctx context.Context, e execRun) (int, error) {
 		return 0, err
 	}
 	if len(refs) != 1 {
-		return 0, usagef("run the command once for each kernel", "-kernel %s: want one kernel", e.kernel)
+		return 0, usagef("vmtest test -cmd 'COMMAND' runs one on several", "-kernel %s: want one kernel", e.kernel)
 	}
 	e.ref = refs[0]
 	return a.execOn(ctx, e)

@@ -132,6 +132,7 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 // synopses head the commands' help.
 var synopses = map[string]string{
 	"test": `vmtest test [-kernel REF,…] [flags of vmtest and go test] [packages] [-args …]
+vmtest test [-kernel REF,…] [flags of vmtest] -cmd 'command line'
 
 Compiles the packages' tests once on this machine, boots each kernel and runs the
 tests in it; with -arch, for another architecture than this machine's. Packages and
@@ -139,7 +140,8 @@ most flags are those of go test. For several kernels the output ends in a table 
 what differs or did not pass. The logs of failed tests, and what tests write to
 VMTEST_ARTIFACTS, are kept: see -artifacts. Tests named in the module's
 .vmtest/blocklist.yaml are not run, or may fail, on the kernels it names. -retry and
--shard are explained in docs/results.md and docs/reports.md.`,
+-shard are explained in docs/results.md and docs/reports.md. -cmd runs a command on
+each kernel instead.`,
 	"exec": `vmtest exec [-kernel REF] [flags] -- command [arguments]
 
 Runs a command in a kernel, with the mounts and the environment of vmtest test, and

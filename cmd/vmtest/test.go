@@ -40,6 +40,7 @@ type testFlags struct {
 	failOnFlaky    bool
 	shard          shard.Shard
 	durations      string // path
+	command        string // instead of tests
 	setupCmd       string // in each guest
 	teardownCmd    string
 	setup          bool
@@ -107,6 +108,7 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.BoolVar(&t.failOnFlaky, "fail-on-flaky", false, "fail when a test passed only when it ran again")
 	fs.TextVar(&t.shard, "shard", shard.Shard{}, "run one of several `parts` of the tests: 2/5 is the second of five")
 	fs.StringVar(&t.durations, "shard-durations", "", "make shards take the same time, as far as the result stream in this `file` knows; all must be given the same")
+	fs.StringVar(&t.command, "cmd", "", "run this `command` in each guest instead of tests, by sh -c")
 	fs.StringVar(&t.setupCmd, "setup-cmd", "", "run this `command` in each guest before the tests, by sh -c")
 	fs.StringVar(&t.teardownCmd, "teardown-cmd", "", "run this `command` in each guest after the tests, by sh -c")
 	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as vmtest setup does")
@@ -142,6 +144,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 		for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 			t.patterns, args = append(t.patterns, args[0]), args[1:]
 		}
+	}
+	if err := t.checkCommand(fs); err != nil {
+		return err
 	}
 	if len(t.patterns) == 0 {
 		t.patterns = []string{"."}
@@ -187,6 +192,31 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 		return usagef("-mode=host compiles the tests here", "-mode guest: this machine's Go toolchain does not run on %s", &t.arch)
 	}
 	return nil
+}
+
+// checkCommand refuses what is for tests where there is a command instead.
+func (t *testFlags) checkCommand(fs *flag.FlagSet) (err error) {
+	given := false
+	fs.Visit(func(f *flag.Flag) { given = given || f.Name == "cmd" })
+	switch {
+	case !given:
+		return nil
+	case strings.TrimSpace(t.command) == "":
+		return usagef("-cmd './check.sh --all'", "-cmd: the command is empty")
+	case len(t.patterns) > 0:
+		return usagef("quote the command: it is one argument", "-cmd: there are packages, too: %s", strings.Join(t.patterns, " "))
+	case len(t.Args) > 0:
+		return usagef("", "-cmd: -args is for tests")
+	}
+	forTests := slices.Concat(buildBools, buildValues, compileValues, binaryBools, binaryValues, []string{
+		"run", "skip", "bench", "count", "p", "cover", "coverprofile", "vet", "blocklist", "blocklist-strict", "mode", "shard", "shard-durations",
+	})
+	fs.Visit(func(f *flag.Flag) {
+		if slices.Contains(forTests, f.Name) {
+			err = usagef("", "-cmd: -%s is for tests", f.Name)
+		}
+	})
+	return err
 }
 
 // checkRetry refuses what makes no sense together with -retry.
@@ -326,6 +356,7 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Resolver:    kernels,
 		Go:          gotest.Go{Dir: dir, Env: env, BuildFlags: t.build, TestFlags: t.compile},
 		Patterns:    t.patterns,
+		Command:     t.command,
 		Vet:         t.vet,
 		Flags:       t.Flags,
 		Blocklist:   t.loadBlocklist,

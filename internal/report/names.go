@@ -27,6 +27,9 @@ func tookIf(s float64) string {
 // prefix is the directories that all packages' paths have in common, with a
 // slash at the end, or nothing.
 func (m *Matrix) prefix() string {
+	if m.run.Command != "" { // in whose place of a path it is
+		return ""
+	}
 	var common []string
 	for i, p := range m.pkgs() {
 		elems := strings.Split(p.path, "/")

@@ -269,6 +269,10 @@ func (t *Text) held(p *packageText, packageFailed bool) {
 	if t.several() && (packageFailed || t.Verbose) {
 		t.printf("# %s %s\n", p.kernel, p.name)
 	}
+	if t.Matrix.run.Command != "" {
+		p.command(t, packageFailed)
+		return
+	}
 	for _, e := range p.inOrder(t.Verbose) {
 		switch {
 		case t.Verbose, packageFailed && e.test == "" && !isSummary(e.text):
@@ -279,6 +283,15 @@ func (t *Text) held(p *packageText, packageFailed bool) {
 			if !strings.HasPrefix(e.text, "=== ") && e.text != e.test+"\n" {
 				t.printf("%s", e.text)
 			}
+		}
+	}
+}
+
+// command prints what a command has printed, which is nobody's framing.
+func (p *packageText) command(t *Text, failed bool) {
+	for _, e := range p.output {
+		if failed || t.Verbose {
+			t.printf("%s", e.text)
 		}
 	}
 }

@@ -98,6 +98,7 @@ type RunInfo struct {
 	Args     []string
 	Kernels  []string // their names, in the order in which they were asked for
 	Packages []string
+	Command  string     `json:",omitempty"` // that was run instead of tests
 	Shard    *ShardInfo `json:",omitempty"` // nil: all of the tests
 
 	Root string            `json:",omitempty"` // the checkout, or the module where there is none

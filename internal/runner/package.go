@@ -100,6 +100,9 @@ func (k *kernelRun) runPackage(ctx context.Context, t task) error {
 			k.emit(e)
 		}
 	}
+	if k.Command != "" {
+		return pr.runCommand(ctx)
+	}
 	if len(pr.expect.tests) == 0 && k.Flags.Bench == "" {
 		pr.emit(result.Event{Action: result.Output, Output: pr.nothing()})
 		pr.end(result.Skip, "")

@@ -62,7 +62,10 @@ func (pr *packageRun) retry(a result.Action, reason string) *task {
 	}
 	t := pr.task
 	t.again = true
-	failed := slices.Concat(pr.unexcused(), pr.conv.Running())
+	failed := pr.unexcused()
+	if pr.conv != nil { // not a command's
+		failed = append(failed, pr.conv.Running()...)
+	}
 	for i, test := range failed {
 		failed[i], _, _ = strings.Cut(test, "/")
 	}

@@ -49,6 +49,7 @@ type Run struct {
 	Resolver  Resolver
 	Go        gotest.Go
 	Patterns  []string
+	Command   string // a line for a shell, that is run instead of packages; or empty
 	Vet       string // -vet's argument
 	Flags     gotest.Flags
 	Blocklist func(modules []string) (*blocklist.List, error)
@@ -115,7 +116,11 @@ func (r *Run) Do(ctx context.Context) (code int, err error) {
 	if err := os.Mkdir(r.bins, 0o755); err != nil {
 		return ExitInfra, err
 	}
-	packages, err := r.load(ctx)
+	load := r.load
+	if r.Command != "" {
+		load = r.loadCommand
+	}
+	packages, err := load(ctx)
 	if err != nil {
 		return ExitInfra, err
 	}
@@ -172,7 +177,7 @@ func (r *Run) load(ctx context.Context) ([]*gotest.Package, error) {
 
 func (r *Run) header(packages []*gotest.Package) {
 	info := r.Info
-	info.Protocol, info.Go = result.Protocol, r.space.Go.GOVERSION
+	info.Protocol, info.Go, info.Command = result.Protocol, r.space.Go.GOVERSION, r.Command
 	for _, ref := range r.Kernels {
 		info.Kernels = append(info.Kernels, ref.String())
 	}
@@ -246,6 +251,10 @@ func (r *Run) resolveAll(ctx context.Context) resolutions {
 // compile builds every package's test binary, several at a time. What does not
 // build is reported and the rest goes on.
 func (r *Run) compile(ctx context.Context, packages []*gotest.Package) error {
+	if r.Command != "" {
+		r.built = []builtPackage{{packages[0], binaryName(0, commandTest), bundle.FileName(commandTest)}}
+		return nil
+	}
 	vetted := make(chan struct{})
 	var findings map[string]string
 	var vetErr error
