@@ -7,12 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/action"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/actions"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
-	"github.com/bpf-vmtest/bpf-vmtest/internal/lockfile"
 )
 
 // action is the GitHub Action of action.yml, in three steps: plan checks the
@@ -29,46 +29,52 @@ func (a *app) action(ctx context.Context, args []string) error {
 	if fs.NArg() == 1 && fs.Arg(0) == "plan" {
 		return a.planAction(ctx)
 	}
-	step := map[string]func(*app, context.Context, *actionRun) error{
+	step := map[string]func(*app, context.Context, *actionJob) error{
 		"fetch": (*app).fetchForAction, "run": (*app).runAction,
 	}[fs.Arg(0)]
 	if step == nil || fs.NArg() != 2 {
 		return usagef("vmtest action plan | fetch PLAN | run PLAN", "action: unexpected arguments")
 	}
-	plan, err := action.ReadPlan(fs.Arg(1))
+	job, err := action.ReadJob(fs.Arg(1))
 	if err != nil {
 		return err
 	}
-	if err := os.Setenv("VMTEST_LOCK", plan.Lock); err != nil {
-		return err
-	}
-	r, err := newActionRun(plan)
+	j, err := newActionJob(job, job.LockFile)
 	if err != nil {
 		return err
 	}
-	return step(a, ctx, r)
+	return step(a, ctx, j)
 }
 
-// actionRun is a plan, with what its command line means.
-type actionRun struct {
-	*action.Plan
+// actionJob is what the inputs came to, with what the command line means if it
+// is one of vmtest test.
+type actionJob struct {
+	*action.Job
 	test  testFlags
 	cache string
 }
 
-// newActionRun goes to the plan's working directory.
-func newActionRun(plan *action.Plan) (*actionRun, error) {
-	r := &actionRun{Plan: plan}
+// newActionJob goes to the job's directory. An empty lock is the module's.
+func newActionJob(job *action.Job, lock string) (*actionJob, error) {
+	j := &actionJob{Job: job}
 	var err error
-	if r.cache, err = cacheDir(); err != nil {
+	if j.cache, err = cacheDir(); err != nil {
 		return nil, err
 	}
-	if err := os.Chdir(plan.Dir); err != nil {
+	if err := os.Chdir(job.Dir); err != nil {
 		return nil, usagef("name a directory of the checkout", "input working-directory: %v", err)
 	}
+	if lock != "" {
+		if err := os.Setenv("VMTEST_LOCK", lock); err != nil {
+			return nil, err
+		}
+	}
+	if job.Mode != action.Test {
+		return j, nil
+	}
 	fs := (&app{}).flagSet("test")
-	r.test.register(fs)
-	return r, r.test.parse(fs, plan.Args)
+	j.test.register(fs)
+	return j, j.test.parse(fs, job.Args)
 }
 
 func (a *app) planAction(ctx context.Context) error {
@@ -77,77 +83,93 @@ func (a *app) planAction(ctx context.Context) error {
 		return err
 	}
 	temp := os.Getenv("RUNNER_TEMP")
-	plan, err := action.NewPlan(in, temp)
+	job, err := action.NewJob(in, temp)
 	if err != nil {
 		return err
 	}
-	r, err := newActionRun(plan)
+	lock := ""
+	if in.Lock != "" {
+		lock = job.LockFile
+		if err := os.WriteFile(lock, []byte(in.Lock+"\n"), 0o644); err != nil {
+			return fmt.Errorf("input lock: %w", err)
+		}
+	}
+	j, err := newActionJob(job, lock)
 	if err != nil {
 		return err
 	}
-	key, err := a.lockForAction(ctx, r)
-	if err != nil {
-		return err
+	if in.Mode == action.Matrix {
+		return a.matrixForAction(ctx, j)
 	}
-	path, err := plan.Save(temp)
+	key := ""
+	if in.Mode == action.Test {
+		if key, err = a.lockForAction(ctx, j); err != nil {
+			return err
+		}
+	}
+	path, err := job.Save(temp)
 	if err != nil {
 		return err
 	}
 	outputs := action.Outputs{"plan": path}
-	if key != "" && r.Cache && !r.hasKernels() {
-		outputs["key"], outputs["cache"] = key, r.cache
+	if key != "" && j.Cache && !j.hasKernels() {
+		outputs["key"], outputs["cache"] = key, j.cache
 	}
 	return outputs.Set()
+}
+
+// matrixForAction makes the jobs of a matrix.
+func (a *app) matrixForAction(ctx context.Context, j *actionJob) error {
+	m, err := a.parseMatrix(j.Args)
+	if err != nil {
+		return err
+	}
+	legs, err := a.legs(ctx, m)
+	if err != nil {
+		return err
+	}
+	text, err := action.JSON(legs)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stdout, text)
+	return action.Outputs{"matrix": text, "kernels": m.kernel}.Set()
 }
 
 // lockForAction writes a lock file, which begins as the module's, so that the
 // kernels that are kept, fetched and booted are the same. Its key stands for
 // them; it is empty where not all could be found, which is the run's to report.
-func (a *app) lockForAction(ctx context.Context, r *actionRun) (key string, err error) {
-	lock, err := moduleLock()
+func (a *app) lockForAction(ctx context.Context, j *actionJob) (key string, err error) {
+	refs, err := j.test.kernels()
 	if err != nil {
 		return "", err
 	}
-	lock.Path = r.Lock
-	refs, err := r.test.kernels()
+	p, err := a.newPinner(&j.test.machineFlags)
 	if err != nil {
 		return "", err
 	}
-	kernels, err := a.store(r.cache, r.test.arch, r.test.verify)
-	if err != nil {
-		return "", err
-	}
-	arch := string(r.test.arch)
-	digests, complete := []string{arch}, true
+	digests, complete := []string{p.arch}, true
 	for _, ref := range refs {
-		pin, moves := lockfile.For(ref, arch)
-		if !moves {
-			digests = append(digests, ref.String())
-			continue
-		}
-		if there, ok := lock.Find(ref, arch); ok {
-			pin = there
-		} else if pin, err = kernels.LookUp(ctx, ref); err != nil {
+		pin, err := p.pin(ctx, ref)
+		if err != nil {
 			a.progress(fmt.Sprintf("warning: %v", err))
 			complete = false
-			continue
-		} else if _, err := lock.Set(pin); err != nil {
-			return "", err
 		}
-		digests = append(digests, pin.Digest)
+		digests = append(digests, orElse(pin.Digest, ref.String()))
 	}
 	if complete {
 		slices.Sort(digests)
 		key = fmt.Sprintf("vmtest-kernels-%x", sha256.Sum256([]byte(strings.Join(digests, "\n"))))
 	}
-	return key, lock.Save()
+	p.lock.Path = j.LockFile
+	return key, p.lock.Save()
 }
 
 // hasKernels reports whether the cache is one that stays from job to job, as on
 // a machine of one's own.
-func (r *actionRun) hasKernels() bool {
+func (j *actionJob) hasKernels() bool {
 	for _, area := range []string{"images", "kernels"} {
-		if entries, err := os.ReadDir(filepath.Join(r.cache, area)); err == nil && len(entries) > 0 {
+		if entries, err := os.ReadDir(filepath.Join(j.cache, area)); err == nil && len(entries) > 0 {
 			return true
 		}
 	}
@@ -156,33 +178,40 @@ func (r *actionRun) hasKernels() bool {
 
 // fetchForAction brings the kernels into the cache. That is worth keeping only
 // when none is missing.
-func (a *app) fetchForAction(ctx context.Context, r *actionRun) error {
-	refs, err := r.test.kernels()
+func (a *app) fetchForAction(ctx context.Context, j *actionJob) error {
+	refs, err := j.test.kernels()
 	if err != nil {
 		return err
 	}
-	kernels, err := a.store(r.cache, r.test.arch, r.test.verify)
+	kernels, err := a.store(j.cache, j.test.arch, j.test.verify)
 	if err != nil {
 		return err
 	}
-	complete := "true"
+	complete := true
 	for _, ref := range refs {
 		if _, err := kernels.Resolve(ctx, ref); err != nil {
 			a.progress(fmt.Sprintf("warning: %v", err))
-			complete = "false"
+			complete = false
 		}
 	}
-	return action.Outputs{"complete": complete}.Set()
+	return action.Outputs{"complete": strconv.FormatBool(complete)}.Set()
 }
 
-// runAction runs the tests, and sets the outputs also when they fail.
-func (a *app) runAction(ctx context.Context, r *actionRun) error {
-	files := action.Files{Dir: r.Artifacts}
+// runAction runs the tests, or joins what was run, and sets the outputs also when
+// something failed.
+func (a *app) runAction(ctx context.Context, j *actionJob) error {
+	files := action.Files{Dir: j.Artifacts}
 	if err := os.RemoveAll(files.Results()); err != nil { // of a run before
 		return err
 	}
-	a.progress("vmtest test " + bundle.Quote(r.Args))
-	err := a.test(ctx, slices.Concat([]string{"-setup"}, files.Flags(r.Coverage), r.Args))
+	var err error
+	if j.Mode == action.Report {
+		a.progress("vmtest report " + bundle.Quote(j.Args))
+		err = a.report(ctx, slices.Concat(files.Flags(false), j.Args))
+	} else {
+		a.progress("vmtest test " + bundle.Quote(j.Args))
+		err = a.test(ctx, slices.Concat([]string{"-setup"}, files.Flags(j.Coverage), j.Args))
+	}
 	outputs, outErr := files.Outputs()
 	if outErr == nil {
 		outErr = outputs.Set()

@@ -96,7 +96,8 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	"environment": `Vmtest reads
 
 	VMTEST_KERNEL_DEFAULT   the kernels that -kernel names by default
-	VMTEST_LOCK             the lock file, instead of the module's .vmtest/kernels.lock
+	VMTEST_LOCK             the lock file, instead of the module's .vmtest/kernels.lock;
+	                        it must exist
 	VMTEST_REPOSITORY       the repository of references such as 6.12
 	VMTEST_CACHE            the cache directory (default: bpf-vmtest in XDG_CACHE_HOME)
 	VMTEST_CACHE_LIMIT      the size that what is fetched into it may have (default:
@@ -289,6 +290,14 @@ has left: consoles, logs of failed tests, what the tests wrote; -junit, -summary
 write more reports in one go. -merge joins the streams of several runs, such as the
 legs of a CI matrix, into one, and says what does not fit together. More in
 docs/reports.md.`,
+	"matrix": `vmtest matrix [-kernel REF,…] [-shard-count N]
+
+Prints a line of JSON for the strategy.matrix of a GitHub workflow: a job for each
+kernel, or N of them, with a name, the kernel's reference, a shard such as 2/5 for
+vmtest test -shard, and a lock file (VMTEST_LOCK) that says which kernel it is. So
+each reference is looked up once, and all jobs run the same kernels.
+
+vmtest report -merge makes one report of what the jobs leave. More in docs/action.md.`,
 	"action": `vmtest action plan
 vmtest action fetch|run PLAN
 

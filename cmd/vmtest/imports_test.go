@@ -15,7 +15,7 @@ import (
 var allowed = map[string]string{
 	"cmd/vmtest": "builder builder/catalogue builder/patch initramfs initramfs/toolbox initramfs/wire internal/accel internal/action internal/actions internal/artifact internal/attest internal/blocklist internal/boot internal/bootcheck internal/bundle internal/cache internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelinfo internal/kernelorg internal/kernelref internal/kver internal/lockfile internal/publish internal/record internal/registry internal/report internal/result internal/runner internal/shard internal/store internal/workspace kconfig",
 
-	"internal/action":     "internal/kernel internal/kernelref internal/report internal/result",
+	"internal/action":     "internal/kernel internal/kernelref internal/lockfile internal/report internal/result internal/shard",
 	"internal/runner":     "initramfs/wire internal/accel internal/blocklist internal/boot internal/bundle internal/console internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/result internal/shard internal/workspace",
 	"internal/bootcheck":  "initramfs internal/accel internal/boot internal/console internal/features internal/guest internal/kernel internal/kver kconfig",
 	"internal/boot":       "initramfs internal/accel internal/cache internal/console internal/guest internal/kernel internal/machine internal/template",

@@ -52,6 +52,7 @@ func commands() []command {
 		{"kernel", "build, fetch and list kernels", (*app).kernel},
 		{"blocklist", "check a blocklist, or suggest entries for it", (*app).blocklist},
 		{"report", "show the results of the last run again", (*app).report},
+		{"matrix", "print the jobs of a workflow that runs one kernel each", (*app).matrix},
 		{"doctor", "say what this machine has and lacks", (*app).doctor},
 		{"setup", "install what is missing", (*app).setup},
 		{"action", "be a step of GitHub Actions", (*app).action},

@@ -16,16 +16,31 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/shard"
+)
+
+// A Mode is what the Action is used for.
+type Mode string
+
+const (
+	Test   Mode = "test"   // run tests
+	Matrix Mode = "matrix" // make the jobs that run them
+	Report Mode = "report" // make one report of what those left
 )
 
 // Inputs are the Action's, checked.
 type Inputs struct {
-	// Args are those of vmtest test, without the files it writes.
+	Mode Mode
+	// Args are those of vmtest test, matrix or report, without the files that it
+	// writes.
 	Args []string
 	// Dir is where it runs.
 	Dir string
 	// Artifacts is the directory for the reports, or empty for a new one.
 	Artifacts string
+	// Lock is the text of a lock file that is to be used instead of the module's,
+	// or empty.
+	Lock string
 	// Coverage is whether a profile is wanted.
 	Coverage bool
 	// Cache is whether kernels are kept from one job to the next.
@@ -51,25 +66,45 @@ func (e Errors) Unwrap() []error { return e }
 func (e Errors) ExitCode() int { return 2 }
 
 // Hint says where the inputs are described.
-func (e Errors) Hint() string {
-	return "docs/action.md tells about the inputs"
-}
+func (e Errors) Hint() string { return "docs/action.md tells about the inputs" }
 
 // Read checks the inputs, which get returns by name with the white space around
 // them removed, and "" for what the workflow does not give. Kernels without a
 // repository are in the default one. The error is Errors.
 func Read(get func(name string) string, defaultRepository string) (*Inputs, error) {
 	r := reader{get: get}
-	r.flags(repository(defaultRepository))
 	in := &Inputs{
+		Mode:      Mode(cmp.Or(get("mode"), string(Test))),
 		Dir:       cmp.Or(get("working-directory"), "."),
 		Artifacts: get("artifacts"),
+		Lock:      get("lock"),
 		Coverage:  r.boolean("coverage", false),
 		Cache:     r.boolean("cache", true),
 	}
+	kernels := r.kernels(defaultRepository)
+	settings := r.settings()
 	flags, forTests := r.words()
 	packages := r.packages()
-	in.Args = slices.Concat(r.args, flags, packages, forTests)
+	results := lines(get("results"))
+	switch in.Mode {
+	case Test:
+		r.without(Report, "results")
+		r.without(Matrix, "shards")
+		in.Args = slices.Concat(prefixed("-kernel=", kernels), settings, prefixed("-blocklist=", lines(get("blocklist"))), flags, packages, forTests)
+	case Matrix:
+		r.without(Report, "results")
+		r.without(Test, "shard")
+		in.Args = slices.Concat(prefixed("-kernel=", kernels), r.given("arch"), r.given("shards"))
+	case Report:
+		r.without(Matrix, "shards")
+		r.without(Test, "shard")
+		if len(results) == 0 {
+			r.fail("results", errors.New("want directories with result streams"))
+		}
+		in.Args = slices.Concat([]string{"-merge", "-exit-code", "-github"}, prefixed("-expect=", kernels), results)
+	default:
+		r.fail("mode", errors.New("want test, matrix or report"))
+	}
 	if len(r.errs) > 0 {
 		return nil, r.errs
 	}
@@ -78,7 +113,6 @@ func Read(get func(name string) string, defaultRepository string) (*Inputs, erro
 
 type reader struct {
 	get  func(string) string
-	args []string
 	errs Errors
 }
 
@@ -86,44 +120,75 @@ func (r *reader) fail(name string, cause error) {
 	r.errs = append(r.errs, &inputError{name, r.get(name), cause})
 }
 
-// A setting is an input that is a flag of vmtest test as it is. Its check returns
-// what is wrong with the value.
+// without refuses an input that means something in another mode only.
+func (r *reader) without(mode Mode, name string) {
+	if r.get(name) != "" {
+		r.fail(name, fmt.Errorf("it is for the mode %s", mode))
+	}
+}
+
+// A setting is an input that is a flag, as it is. Its check returns what is
+// wrong with the value.
 type setting struct {
-	name  string
-	check func(string) error
+	input, flag string
+	check       func(string) error
 }
 
 var settings = []setting{
-	{"arch", oneOf(kernel.Architectures...)},
-	{"accel", oneOf("auto", "kvm", "tcg")},
-	{"require-kvm", oneOf("true", "false")},
-	{"cpus", number("virtual CPUs")},
-	{"memory", number("MiB")},
-	{"timeout", duration},
+	{"arch", "arch", oneOf(kernel.Architectures...)},
+	{"accel", "accel", oneOf("auto", "kvm", "tcg")},
+	{"require-kvm", "require-kvm", oneOf("true", "false")},
+	{"cpus", "cpus", number("virtual CPUs", 1)},
+	{"memory", "memory", number("MiB", 1)},
+	{"timeout", "timeout", duration},
+	{"retry", "retry", number("attempts", 0)},
+	{"shard", "shard", func(s string) error { _, err := shard.Parse(s); return err }},
+	{"durations", "shard-durations", func(string) error { return nil }},
+	{"shards", "shard-count", number("jobs", 1)},
 }
 
-// flags collects the flags of vmtest test.
-func (r *reader) flags(kernels func(string) error) {
-	if list := lines(r.get("kernels")); len(list) > 0 {
-		joined := strings.Join(list, ",")
-		if err := kernels(joined); err != nil {
-			r.fail("kernels", err)
-		}
-		r.args = append(r.args, "-kernel="+joined)
-	}
+// settings are the flags of vmtest test.
+func (r *reader) settings() []string {
+	var flags []string
 	for _, s := range settings {
-		value := r.get(s.name)
-		if value == "" {
-			continue
+		if s.input != "shards" {
+			flags = append(flags, r.given(s.input)...)
 		}
-		if err := s.check(value); err != nil {
-			r.fail(s.name, err)
-		}
-		r.args = append(r.args, "-"+s.name+"="+value)
 	}
-	for _, file := range lines(r.get("blocklist")) {
-		r.args = append(r.args, "-blocklist="+file)
+	return flags
+}
+
+// given is an input as a flag, if there is one.
+func (r *reader) given(input string) []string {
+	s := settings[slices.IndexFunc(settings, func(s setting) bool { return s.input == input })]
+	value := r.get(input)
+	if value == "" {
+		return nil
 	}
+	if err := s.check(value); err != nil {
+		r.fail(input, err)
+	}
+	return []string{"-" + s.flag + "=" + value}
+}
+
+// kernels are a list as -kernel takes it, or nothing.
+func (r *reader) kernels(defaultRepository string) []string {
+	list := strings.Join(lines(r.get("kernels")), ",")
+	if list == "" {
+		return nil
+	}
+	if _, err := kernelref.ParseList(list, defaultRepository); err != nil {
+		r.fail("kernels", err)
+	}
+	return []string{list}
+}
+
+func prefixed(prefix string, values []string) []string {
+	var all []string
+	for _, v := range values {
+		all = append(all, prefix+v)
+	}
+	return all
 }
 
 // lines are those of a list that are neither empty nor a comment, which begins
@@ -138,13 +203,6 @@ func lines(list string) []string {
 	return all
 }
 
-func repository(defaultRepository string) func(string) error {
-	return func(list string) error {
-		_, err := kernelref.ParseList(list, defaultRepository)
-		return err
-	}
-}
-
 func oneOf(values ...string) func(string) error {
 	return func(s string) error {
 		if !slices.Contains(values, s) {
@@ -154,9 +212,9 @@ func oneOf(values ...string) func(string) error {
 	}
 }
 
-func number(of string) func(string) error {
+func number(of string, least int) func(string) error {
 	return func(s string) error {
-		if n, err := strconv.Atoi(s); err != nil || n < 1 {
+		if n, err := strconv.Atoi(s); err != nil || n < least {
 			return fmt.Errorf("want a number of %s", of)
 		}
 		return nil
@@ -199,7 +257,8 @@ func (r *reader) packages() []string {
 var taken = map[string]string{
 	"kernel": "is the input kernels", "arch": "is the input arch", "accel": "is the input accel",
 	"require-kvm": "is the input require-kvm", "cpus": "is the input cpus", "memory": "is the input memory",
-	"timeout": "is the input timeout", "blocklist": "is the input blocklist",
+	"timeout": "is the input timeout", "retry": "is the input retry", "shard": "is the input shard",
+	"shard-durations": "is the input durations", "blocklist": "is the input blocklist",
 	"coverprofile": "is the input coverage", "setup": "is given anyway",
 	"jsonl": "is given anyway; its file is the output results", "junit": "is given anyway; its file is an output",
 	"html": "is given anyway; its file is an output", "h": "", "help": "",

@@ -13,23 +13,29 @@ func TestRead(t *testing.T) {
 		inputs map[string]string
 		want   Inputs
 	}{
-		{"nothing", nil, Inputs{Args: []string{"./..."}, Dir: ".", Cache: true}},
+		{"nothing", nil, Inputs{Mode: Test, Args: []string{"./..."}, Dir: ".", Cache: true}},
 		{"a list", map[string]string{"kernels": "# renovate: depName=k\n6.1, 6.6\n\n  debian:6.12  \n"},
-			Inputs{Args: []string{"-kernel=6.1, 6.6,debian:6.12", "./..."}, Dir: ".", Cache: true}},
+			Inputs{Mode: Test, Args: []string{"-kernel=6.1, 6.6,debian:6.12", "./..."}, Dir: ".", Cache: true}},
 		{"a comma in a path", map[string]string{"kernels": `./a\,b/bzImage`},
-			Inputs{Args: []string{`-kernel=./a\,b/bzImage`, "./..."}, Dir: ".", Cache: true}},
+			Inputs{Mode: Test, Args: []string{`-kernel=./a\,b/bzImage`, "./..."}, Dir: ".", Cache: true}},
 		{"flags", map[string]string{"args": "-run 'Test A|B' -race\n-tags \"x y\" -args -v ./x", "packages": "./a\n./b/..."},
-			Inputs{Args: []string{"-run", "Test A|B", "-race", "-tags", "x y", "./a", "./b/...", "-args", "-v", "./x"}, Dir: ".", Cache: true}},
+			Inputs{Mode: Test, Args: []string{"-run", "Test A|B", "-race", "-tags", "x y", "./a", "./b/...", "-args", "-v", "./x"}, Dir: ".", Cache: true}},
 		{"the rest", map[string]string{
-			"arch": "arm64", "accel": "tcg", "require-kvm": "true", "cpus": "4", "memory": "512", "timeout": "90s",
-			"blocklist": "a b.yaml\n c.yaml", "coverage": "true", "cache": "false", "artifacts": "out dir", "working-directory": "sub",
+			"arch": "arm64", "accel": "tcg", "require-kvm": "true", "cpus": "4", "memory": "512", "timeout": "90s", "retry": "0", "shard": "2/5",
+			"durations": "last run.jsonl", "lock": "- image: x", "blocklist": "a b.yaml\n c.yaml", "coverage": "true", "cache": "false",
+			"artifacts": "out dir", "working-directory": "sub",
 		}, Inputs{
-			Args:      []string{"-arch=arm64", "-accel=tcg", "-require-kvm=true", "-cpus=4", "-memory=512", "-timeout=90s", "-blocklist=a b.yaml", "-blocklist=c.yaml", "./..."},
-			Dir:       "sub",
-			Artifacts: "out dir", Coverage: true,
+			Mode: Test,
+			Args: []string{"-arch=arm64", "-accel=tcg", "-require-kvm=true", "-cpus=4", "-memory=512", "-timeout=90s", "-retry=0", "-shard=2/5",
+				"-shard-durations=last run.jsonl", "-blocklist=a b.yaml", "-blocklist=c.yaml", "./..."},
+			Dir: "sub", Artifacts: "out dir", Lock: "- image: x", Coverage: true,
 		}},
 		{"no shell", map[string]string{"args": "-run '$(id)' -skip `id`;id -tags $HOME", "packages": "$(id)"},
-			Inputs{Args: []string{"-run", "$(id)", "-skip", "`id`;id", "-tags", "$HOME", "$(id)"}, Dir: ".", Cache: true}},
+			Inputs{Mode: Test, Args: []string{"-run", "$(id)", "-skip", "`id`;id", "-tags", "$HOME", "$(id)"}, Dir: ".", Cache: true}},
+		{"a matrix", map[string]string{"mode": "matrix", "kernels": "6.1,6.6", "arch": "arm64", "shards": "3", "cpus": "4"},
+			Inputs{Mode: Matrix, Args: []string{"-kernel=6.1,6.6", "-arch=arm64", "-shard-count=3"}, Dir: ".", Cache: true}},
+		{"a report", map[string]string{"mode": "report", "kernels": "6.1,6.6", "results": "legs\nmore legs"},
+			Inputs{Mode: Report, Args: []string{"-merge", "-exit-code", "-github", "-expect=6.1,6.6", "legs", "more legs"}, Dir: ".", Cache: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Read(func(name string) string { return tt.inputs[name] }, "ghcr.io/o/k")
@@ -63,8 +69,20 @@ func TestReadErrors(t *testing.T) {
 		{"args", `x\`, `nothing follows the last backslash`},
 		{"args", "-v --kernel=6.1", `-kernel is the input kernels`},
 		{"args", "-jsonl x", `-jsonl is given anyway`},
+		{"mode", "run", `input mode "run": want test, matrix or report`},
+		{"retry", "-1", `input retry "-1": want a number of attempts`},
+		{"shard", "3/2", `input shard "3/2": parse shard "3/2": want one like 2/5`},
+		{"shards", "2", `input shards "2": it is for the mode matrix`},
+		{"results", "legs", `input results "legs": it is for the mode report`},
+		{"mode=report results", "", `input results "": want directories with result streams`},
+		{"mode=report shard", "1/2", `input shard "1/2": it is for the mode test`},
+		{"mode=matrix shards", "none", `input shards "none": want a number of jobs`},
 	} {
-		in := map[string]string{tt.input: tt.value}
+		in := map[string]string{}
+		if mode, ok := strings.CutPrefix(tt.input, "mode="); ok {
+			in["mode"], tt.input, _ = strings.Cut(mode, " ")
+		}
+		in[tt.input] = tt.value
 		_, err := Read(func(name string) string { return in[name] }, "ghcr.io/o/k")
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %q: %v, want %s", tt.input, tt.value, err, tt.want)

@@ -60,10 +60,11 @@ func (f Files) Outputs() (Outputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	passed, failed := m.Count()
+	passed, failed, flaky := m.Count()
 	out := Outputs{
 		"artifacts": f.Dir, "results": f.Results(), "junit": f.junit(), "html": f.html(), "table": f.table(),
 		"code": strconv.Itoa(m.Code()), "passed": strconv.Itoa(passed), "failed": strconv.Itoa(failed),
+		"flaky":   strconv.Itoa(flaky),
 		"digests": string(digests),
 	}
 	if _, err := os.Stat(f.coverage()); err == nil {

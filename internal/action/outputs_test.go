@@ -31,6 +31,8 @@ func recorded(t *testing.T) string {
 		{Action: result.Skip, Kernel: "a", Package: "m", Test: "TestThree"},
 		{Action: result.Kernel, Kernel: "b", Machine: machine("sha256:bb")},
 		{Action: result.Pass, Kernel: "b", Package: "m", Test: "TestOne"},
+		{Action: result.Fail, Kernel: "b", Package: "m", Test: "TestThree"},
+		{Action: result.Pass, Kernel: "b", Package: "m", Test: "TestThree", Attempt: 2},
 		{Action: result.NotRun, Kernel: "b", Package: "m", Test: "TestTwo", Reason: "lost"},
 		{Action: result.Verdict, Code: &code},
 	} {
@@ -53,7 +55,7 @@ func TestFiles(t *testing.T) {
 	want := Outputs{
 		"artifacts": dir, "results": dir + "/results.jsonl", "junit": dir + "/junit.xml", "html": dir + "/report.html",
 		"table": dir + "/table.txt", "coverage": dir + "/coverage.out",
-		"code": "1", "passed": "2", "failed": "2", "digests": `{"a":"sha256:aa","b":"sha256:bb"}`,
+		"code": "1", "passed": "2", "failed": "2", "flaky": "1", "digests": `{"a":"sha256:aa","b":"sha256:bb"}`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -187,7 +187,7 @@ func (f *File) Save() error {
 	if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
 		return fmt.Errorf("write lock file: %w", err)
 	}
-	if err := renameio.WriteFile(f.Path, f.text(), 0o644); err != nil {
+	if err := renameio.WriteFile(f.Path, f.Text(), 0o644); err != nil {
 		return fmt.Errorf("write lock file: %w", err)
 	}
 	return nil

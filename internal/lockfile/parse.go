@@ -189,7 +189,7 @@ func (f *File) Set(p Pin) (old Pin, err error) {
 		old = f.pins[i].Pin
 		changed.replace(f.pins[i], p)
 	}
-	if changed, err = parse(f.Path, changed.text()); err != nil {
+	if changed, err = parse(f.Path, changed.Text()); err != nil {
 		return Pin{}, fmt.Errorf("enter %s: %w", p, err)
 	}
 	*f = *changed
@@ -240,4 +240,5 @@ func quote(name, value string) string {
 	return value
 }
 
-func (f *File) text() []byte { return []byte(strings.Join(f.lines, "\n") + "\n") }
+// Text is what the file holds.
+func (f *File) Text() []byte { return []byte(strings.Join(f.lines, "\n") + "\n") }
