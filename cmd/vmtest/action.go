@@ -13,6 +13,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/action"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/actions"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 )
 
 // action is the GitHub Action of action.yml, in three steps: plan checks the
@@ -148,8 +149,13 @@ func (a *app) lockForAction(ctx context.Context, j *actionJob) (key string, err 
 	if err != nil {
 		return "", err
 	}
-	digests, complete := []string{p.arch}, true
+	var digests []string
+	complete := true
 	for _, ref := range refs {
+		switch ref.Source().(type) {
+		case kernelref.Path, kernelref.Layout:
+			continue // it is here
+		}
 		pin, err := p.pin(ctx, ref)
 		if err != nil {
 			a.progress(fmt.Sprintf("warning: %v", err))
@@ -157,9 +163,9 @@ func (a *app) lockForAction(ctx context.Context, j *actionJob) (key string, err 
 		}
 		digests = append(digests, orElse(pin.Digest, ref.String()))
 	}
-	if complete {
+	if complete && digests != nil {
 		slices.Sort(digests)
-		key = fmt.Sprintf("vmtest-kernels-%x", sha256.Sum256([]byte(strings.Join(digests, "\n"))))
+		key = fmt.Sprintf("vmtest-kernels-%s-%x", p.arch, sha256.Sum256([]byte(strings.Join(digests, "\n"))))
 	}
 	p.lock.Path = j.LockFile
 	return key, p.lock.Save()

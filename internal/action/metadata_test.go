@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -14,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-var update = flag.Bool("update", false, "write the tables into docs/action.md")
+var update = flag.Bool("update", false, "write the tables, and the commits of actions, into docs/action.md")
 
 // metadata is action.yml, as far as we use it.
 type metadata struct {
@@ -178,31 +179,49 @@ func TestShells(t *testing.T) {
 var pinned = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+@[0-9a-f]{40}$`)
 
 // TestPins makes sure that beside each commit stands the version it is of, and
-// that an action has the same commit everywhere.
+// that an action has the same commit everywhere, in the manual too.
 func TestPins(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	use := regexp.MustCompile(`uses: ([\w.-]+/[\w.-]+)[\w/.-]*@(\S+)(.*)`)
-	seen := map[string]string{}
-	for _, file := range append(files, filepath.Join(root, "action.yml"), filepath.Join(root, "docs", "action.md")) {
+	use := regexp.MustCompile(`(uses: (actions/[\w-]+)[\w/-]*@)(.*)`)
+	pin := regexp.MustCompile(`^[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	pins := map[string]string{}
+	for _, file := range append(files, filepath.Join(root, "action.yml")) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range use.FindAllStringSubmatch(string(text), -1) {
-			if m[1] == "bpf-vmtest/bpf-vmtest" {
-				continue // in the manual
+			name, is := m[2], m[3]
+			if !pin.MatchString(is) {
+				t.Errorf("%s: %s: want a commit, and the version behind it", file, m[0])
 			}
-			if !regexp.MustCompile(`^ # v\d+\.\d+\.\d+$`).MatchString(m[3]) {
-				t.Errorf("%s: %s: want the version behind the commit", file, m[0])
+			if other := pins[name]; other != "" && other != is {
+				t.Errorf("%s: %s is %s, and %s elsewhere", file, name, is, other)
 			}
-			pin := m[2] + m[3]
-			if other := seen[m[1]]; other != "" && other != pin {
-				t.Errorf("%s: %s is %s, and %s elsewhere", file, m[1], pin, other)
+			pins[name] = is
+		}
+	}
+	for _, name := range []string{"docs/action.md", "internal/action/testdata/act/action.yml"} {
+		path := filepath.Join(root, name)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := use.ReplaceAllStringFunc(string(text), func(s string) string {
+			m := use.FindStringSubmatch(s)
+			return m[1] + cmp.Or(pins[m[2]], m[3])
+		})
+		switch {
+		case want == string(text):
+		case *update:
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
 			}
-			seen[m[1]] = pin
+		default:
+			t.Errorf("%s: its commits are not those of the workflows; -update writes them", path)
 		}
 	}
 }
