@@ -341,9 +341,14 @@ func (a *app) help(args []string) error {
 		return nil
 	}
 	for _, c := range commands() {
-		if c.name == args[0] {
-			return c.run(a, context.Background(), []string{"-h"})
+		if c.name != args[0] {
+			continue
 		}
+		ask := []string{"-h"}
+		if c.name == "kernel" && len(args) == 2 {
+			ask = []string{args[1], "-h"}
+		}
+		return c.run(a, context.Background(), ask)
 	}
 	return usagef("`vmtest help` lists the pages", "no help about %q", args[0])
 }
