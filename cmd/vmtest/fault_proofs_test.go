@@ -299,6 +299,13 @@ func proveSilence(r *realVmtest, t *testing.T) {
 	run.want(t, 3, "--- FAIL: TestHang: the guest gave no sign of life for 20s while hang.test was running", "0 passed, 1 failed")
 }
 
+func proveHostile(r *realVmtest, t *testing.T) {
+	run := r.run(t, r.module(t, "attack"), nil, "test", "-v", "-kernel", realNew, ".")
+	run.want(t, 3,
+		"--- PASS: TestShares", "--- PASS: TestTags", "--- PASS: TestHost",
+		"--- FAIL: TestZWire: read frame of type 255", "3 passed, 1 failed")
+}
+
 // proveClosedInput runs a command with no standard input at all.
 func proveClosedInput(r *realVmtest, t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `exec "$0" exec -q -kernel `+realNew+` -- sh -c 'cat; tty; echo done' <&-`, r.program)

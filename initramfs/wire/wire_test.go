@@ -67,8 +67,12 @@ func FuzzRead(f *testing.F) {
 			if err != nil {
 				return
 			}
-			var hello HelloMsg
-			_ = frame.Decode(&hello) // must not panic
+			for _, msg := range []any{ // of both directions; none may panic
+				&HelloMsg{}, &ReadyMsg{}, &ExitedMsg{}, &FetchedMsg{},
+				&SetupMsg{}, &StartMsg{}, &SignalMsg{}, &WindowSize{}, &FetchMsg{}, &SysrqMsg{},
+			} {
+				_ = frame.Decode(msg)
+			}
 		}
 	})
 }

@@ -38,6 +38,9 @@ func (m Machine) slots() int {
 	return (m.Layout.Exports() + slotUnit - 1) / slotUnit * slotUnit
 }
 
+// empty is what the devices export that no share uses.
+func (m Machine) empty() string { return filepath.Join(m.Dir, "empty") }
+
 // warmable reports whether a template may stand for the machine. More arguments
 // for QEMU may mean devices with a state outside of it, such as a disk.
 func (m Machine) warmable() bool {
@@ -48,6 +51,9 @@ func (m Machine) warmable() bool {
 // one. An error is a [*warmError] unless booting the machine would run into it
 // as well.
 func (m Machine) warm(ctx context.Context, a accel.Accel) (g *guest.Guest, found bool, err error) {
+	if err := os.MkdirAll(m.empty(), 0o700); err != nil {
+		return nil, false, err
+	}
 	archive, err := m.archive(ctx)
 	if err != nil {
 		return nil, false, err
@@ -143,7 +149,7 @@ func cloneTimeout(a accel.Accel) time.Duration {
 func (w warmStart) optionsFor(t *template.Template, initrd string) guest.Options {
 	o := w.options(w.accel, w.qemu(w.accel, initrd))
 	o.Machine.Snapshot = &t.Snapshot
-	o.Slots, o.Empty = w.slots(), w.Dir
+	o.Slots, o.Empty = w.slots(), w.empty()
 	return o
 }
 

@@ -4,6 +4,7 @@ package console
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -30,6 +31,9 @@ const (
 	splatLines = 24 // title, registers and the first symbols of the trace
 	// lineLimit is for a guest that prints without ever ending a line.
 	lineLimit = 64 << 10
+	// fileLimit is for a guest that prints without ever ending. All tasks of a
+	// large machine take a few MiB.
+	fileLimit = 64 << 20
 )
 
 // NewLog keeps a copy of the console in file. When the kernel reports a fault,
@@ -55,7 +59,7 @@ func (l *Log) Restart() {
 func (l *Log) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, err := l.file.Write(b); err != nil && l.err == nil {
+	if err := l.keep(b); err != nil && l.err == nil {
 		l.err = err
 	}
 	l.size += int64(len(b))
@@ -71,6 +75,23 @@ func (l *Log) Write(b []byte) (int, error) {
 		l.line(clean(line))
 		l.partial = rest
 	}
+}
+
+// keep writes the file up to its limit, and then that it is over.
+func (l *Log) keep(b []byte) error {
+	room := fileLimit - l.size
+	if room <= 0 {
+		return nil
+	}
+	if int64(len(b)) < room {
+		_, err := l.file.Write(b)
+		return err
+	}
+	if _, err := l.file.Write(b[:room]); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(l.file, "\r\nvmtest: nothing after the first %d MiB is kept\r\n", fileLimit>>20)
+	return err
 }
 
 func (l *Log) line(s string) {

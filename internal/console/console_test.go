@@ -132,6 +132,25 @@ func TestEndlessLine(t *testing.T) {
 	}
 }
 
+// TestEndless is about a guest that never ends at all.
+func TestEndless(t *testing.T) {
+	var file bytes.Buffer
+	l := NewLog(&file, nil)
+	chunk := bytes.Repeat([]byte(strings.Repeat("x", 1<<15-1)+"\n"), 1<<3)
+	for range fileLimit/len(chunk) + 3 {
+		if n, err := l.Write(chunk); n != len(chunk) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	fmt.Fprint(l, "[    1.000000] BUG: after it\r\n")
+	if over := file.Len() - fileLimit; over < 0 || over > 100 || !bytes.HasSuffix(file.Bytes(), []byte("nothing after the first 64 MiB is kept\r\n")) {
+		t.Errorf("%d bytes are kept", file.Len())
+	}
+	if len(l.Splats()) != 1 || l.Err() != nil {
+		t.Errorf("Splats = %v, Err = %v", l.Splats(), l.Err())
+	}
+}
+
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }

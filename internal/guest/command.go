@@ -35,6 +35,7 @@ type process struct {
 	stdout, stderr io.Writer
 	acks           chan struct{}
 	done           chan struct{} // closed by the last frame
+	ended          bool
 	exited         wire.ExitedMsg
 	fetched        wire.FetchedMsg
 	err            error
@@ -43,6 +44,9 @@ type process struct {
 // handle takes a frame. It is called by one goroutine, and a slow writer slows
 // down the guest: no output is lost.
 func (p *process) handle(f wire.Frame) {
+	if p.ended {
+		return // root in the guest can write to the wire
+	}
 	var err error
 	switch f.Type {
 	case wire.Stdout, wire.Data:
@@ -55,10 +59,10 @@ func (p *process) handle(f wire.Frame) {
 		default:
 		}
 	case wire.Exited:
-		err = f.Decode(&p.exited)
+		err, p.ended = f.Decode(&p.exited), true
 		defer close(p.done)
 	case wire.Fetched:
-		err = f.Decode(&p.fetched)
+		err, p.ended = f.Decode(&p.fetched), true
 		defer close(p.done)
 	}
 	if err != nil && p.err == nil {
