@@ -19,7 +19,7 @@ var allowed = map[string]string{
 	"internal/runner":     "initramfs/wire internal/accel internal/blocklist internal/boot internal/bundle internal/console internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/result internal/shard internal/workspace",
 	"internal/bootcheck":  "initramfs internal/accel internal/boot internal/console internal/features internal/guest internal/kernel internal/kver kconfig",
 	"internal/boot":       "initramfs internal/accel internal/cache internal/console internal/guest internal/kernel internal/machine internal/template",
-	"internal/template":   "initramfs/wire internal/cache internal/machine",
+	"internal/template":   "internal/cache internal/machine",
 	"internal/workspace":  "internal/gotest internal/guest",
 	"internal/guest":      "initramfs/wire internal/console internal/machine",
 	"internal/machine":    "initramfs/wire",

@@ -88,6 +88,11 @@ func serve(conn *wire.Conn) error {
 			return fmt.Errorf("read from host: %w", err)
 		}
 		switch f.Type {
+		case wire.Prepare:
+			var m wire.PrepareMsg
+			if err = f.Decode(&m); err == nil {
+				err = conn.SendMsg(wire.Ready, 0, prepare(m))
+			}
 		case wire.Setup:
 			var m wire.SetupMsg
 			if err = f.Decode(&m); err == nil {

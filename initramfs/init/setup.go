@@ -12,14 +12,26 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
 )
 
-// setup turns the booted initramfs into the machine that commands run in.
-func setup(m wire.SetupMsg) wire.ReadyMsg {
-	var ready wire.ReadyMsg
-	if err := prepare(m); err != nil {
-		ready.Error = err.Error()
-		return ready
+// prepare turns the booted initramfs into a machine that lacks only what tells
+// it from others.
+func prepare(m wire.PrepareMsg) wire.ReadyMsg {
+	if err := leaveInitramfs(); err != nil {
+		return wire.ReadyMsg{Error: err.Error()}
 	}
-	for _, s := range m.Steps {
+	return doAll(m.Steps)
+}
+
+// setup makes it the machine that commands run in.
+func setup(m wire.SetupMsg) wire.ReadyMsg {
+	if err := identify(m); err != nil {
+		return wire.ReadyMsg{Error: err.Error()}
+	}
+	return doAll(m.Steps)
+}
+
+func doAll(steps []wire.Step) wire.ReadyMsg {
+	var ready wire.ReadyMsg
+	for _, s := range steps {
 		err := do(s)
 		if err != nil && s.Optional {
 			ready.Skipped = append(ready.Skipped, err.Error())
@@ -31,9 +43,21 @@ func setup(m wire.SetupMsg) wire.ReadyMsg {
 	return ready
 }
 
-func prepare(m wire.SetupMsg) error {
-	// A machine restored from a template has the clock and the random state
-	// of the moment it was saved.
+func leaveInitramfs() error {
+	if err := loopbackUp(); err != nil {
+		return fmt.Errorf("bring up lo: %w", err)
+	}
+	// Go raises the soft limit itself; the hard limit is what systemd gives.
+	limit := syscall.Rlimit{Cur: 1024, Max: 524288}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("set the limit of open files: %w", err)
+	}
+	return switchRoot()
+}
+
+// identify gives the machine a time, random numbers and a name of its own: one
+// that was restored has those of the moment in which it was saved.
+func identify(m wire.SetupMsg) error {
 	if m.Clock != 0 {
 		tv := syscall.NsecToTimeval(m.Clock)
 		if err := syscall.Settimeofday(&tv); err != nil {
@@ -46,15 +70,7 @@ func prepare(m wire.SetupMsg) error {
 	if err := syscall.Sethostname([]byte(m.Hostname)); err != nil {
 		return fmt.Errorf("set the host name to %q: %w", m.Hostname, err)
 	}
-	if err := loopbackUp(); err != nil {
-		return fmt.Errorf("bring up lo: %w", err)
-	}
-	// Go raises the soft limit itself; the hard limit is what systemd gives.
-	limit := syscall.Rlimit{Cur: 1024, Max: 524288}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("set the limit of open files: %w", err)
-	}
-	return switchRoot()
+	return nil
 }
 
 // switchRoot moves to an empty tmpfs. Nothing can be unmounted from the

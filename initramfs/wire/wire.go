@@ -9,7 +9,9 @@
 // A conversation:
 //
 //	guest  Hello                    booted, nothing mounted, waiting
-//	host   Setup                    the file system to build
+//	host   Prepare                  what can be done before a machine is saved
+//	guest  Ready
+//	host   Setup                    what cannot: identity, and the host's files
 //	guest  Ready
 //	host   Start 1                  any number of commands, also at once
 //	guest  Stdout 1, Stderr 1 …
@@ -35,7 +37,7 @@ import (
 
 // Protocol is the version both ends must agree on. The host compiles the
 // guest's init from the same source, so a mismatch means a foreign init.
-const Protocol = 1
+const Protocol = 2
 
 // PortName is the virtio-serial port that carries the frames.
 const PortName = "vmtest.wire"
@@ -64,7 +66,8 @@ const (
 
 // Frames from the host.
 const (
-	Setup    Type = 64 + iota // payload SetupMsg
+	Prepare  Type = 64 + iota // payload PrepareMsg
+	Setup                     // payload SetupMsg
 	Start                     // payload StartMsg
 	Stdin                     // raw bytes; none means end of file
 	Signal                    // payload SignalMsg
@@ -84,12 +87,18 @@ type HelloMsg struct {
 	Uptime float64
 }
 
-// SetupMsg makes a booted guest into the machine that commands run in.
+// PrepareMsg begins to make a booted guest into the machine that commands run
+// in: all that makes it no particular one.
+type PrepareMsg struct {
+	Steps []Step // done in order, on an empty tmpfs that has /dev, /proc and /sys
+}
+
+// SetupMsg completes it.
 type SetupMsg struct {
 	Hostname string
 	Clock    int64  // nanoseconds since 1970
 	Entropy  []byte // credited to the kernel's random generator in full
-	Steps    []Step // done in order, on an empty tmpfs that has /dev, /proc and /sys
+	Steps    []Step // done in order, after those of PrepareMsg
 }
 
 // A Step changes the guest's file system. Exactly one of its pointers is set.
@@ -125,7 +134,7 @@ type Write struct {
 	Data []byte
 }
 
-// ReadyMsg answers a Setup.
+// ReadyMsg answers a Prepare and a Setup.
 type ReadyMsg struct {
 	Error   string   // why the guest cannot be used, or empty
 	Skipped []string // optional steps that failed, with their errors

@@ -3,6 +3,7 @@ package boot
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -121,18 +122,23 @@ func (w warmStart) save(ctx context.Context, t *template.Template, initrd string
 	}
 	defer func() { err = errors.Join(err, text.Close()) }()
 	o := w.optionsFor(t, initrd)
-	o.Layout, o.Machine.Masks = guest.Layout{}, nil
+	o.Layout, o.Machine.Masks = o.Layout.Bare(), nil
 	o.Log = console.NewLog(text, nil)
 	o.Log.Tee(w.Log)
-	if t.Hello, err = guest.Save(ctx, o); err != nil {
+	saved, err := guest.Save(ctx, o)
+	if err != nil {
 		return err
 	}
-	return o.Log.Err()
+	t.Said, err = json.Marshal(saved)
+	return errors.Join(err, o.Log.Err())
 }
 
 func (w warmStart) clone(ctx context.Context, t *template.Template) (*guest.Guest, error) {
 	o := w.optionsFor(t, "")
-	o.Machine.Restore, o.Hello = true, &t.Hello
+	if err := json.Unmarshal(t.Said, &o.Saved); err != nil {
+		return nil, err
+	}
+	o.Machine.Restore = true
 	o.SetupTimeout = cloneTimeout(w.accel)
 	return guest.Boot(ctx, o)
 }
@@ -167,8 +173,10 @@ func (w warmStart) identify(init string, modules []initramfs.Module) (template.K
 		QEMU         template.File
 		Args         []string
 		Slots        int
+		Prepared     any
 	}
-	d.Kernel, d.Arch, d.Init, d.Slots = w.Kernel.Digest, w.Kernel.Arch, filepath.Base(init), w.slots()
+	d.Kernel, d.Arch, d.Init = w.Kernel.Digest, w.Kernel.Arch, filepath.Base(init)
+	d.Slots, d.Prepared = w.slots(), w.Layout.Prepared("")
 	// Paths are left out: what is at them is named above.
 	q := w.qemu(w.accel, "")
 	q.Kernel, q.Snapshot = "", &machine.Snapshot{}

@@ -101,6 +101,11 @@ func (g *guest) serve() error {
 
 func (g *guest) handle(f wire.Frame) error {
 	switch f.Type {
+	case wire.Prepare:
+		return decode(f, func(m wire.PrepareMsg) error {
+			g.learn(m.Steps)
+			return g.wire.SendMsg(wire.Ready, 0, wire.ReadyMsg{})
+		})
 	case wire.Setup:
 		return decode(f, func(m wire.SetupMsg) error { return g.wire.SendMsg(wire.Ready, 0, g.setup(m)) })
 	case wire.Start:
@@ -172,10 +177,8 @@ func (g *guest) setup(m wire.SetupMsg) wire.ReadyMsg {
 	}
 	lower := map[string]string{} // mounted at → host path
 	var pairs []string
+	g.learn(m.Steps)
 	for _, s := range m.Steps {
-		if s.Write != nil && strings.HasPrefix(s.Write.Path, "/boot/config-") {
-			g.config = s.Write.Data
-		}
 		if s.Mount == nil {
 			continue
 		}
@@ -205,6 +208,15 @@ func (g *guest) setup(m wire.SetupMsg) wire.ReadyMsg {
 	g.fifo("kmsg", func(line string) { g.console.print(line) })
 	g.fifo("sysrq", g.sysrq)
 	return wire.ReadyMsg{}
+}
+
+// learn finds the kernel's configuration in the steps.
+func (g *guest) learn(steps []wire.Step) {
+	for _, s := range steps {
+		if s.Write != nil && strings.HasPrefix(s.Write.Path, "/boot/config-") {
+			g.config = s.Write.Data
+		}
+	}
 }
 
 // here is the command with the host's paths.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,9 +34,9 @@ type Options struct {
 	// rest exports Empty, a directory without anything in it.
 	Slots int
 	Empty string
-	// Hello, when set, is what init had said when the machine was saved,
-	// which is restored.
-	Hello *wire.HelloMsg
+	// Saved, when set, is what the machine had said before it was saved. It
+	// is restored.
+	Saved *Saved
 	// BootTimeout bounds the time until init says hello; SetupTimeout the
 	// time it takes to mount the layout.
 	BootTimeout, SetupTimeout time.Duration
@@ -61,6 +62,12 @@ type Guest struct {
 	gone     chan struct{} // closed when nothing more will arrive
 	goneErr  error
 	pulse    pulse
+}
+
+// Saved is what the host remembers of a machine that was saved.
+type Saved struct {
+	Hello   wire.HelloMsg
+	Skipped []string
 }
 
 // A LostError says that the guest went away, or never came.
@@ -105,18 +112,17 @@ func Boot(ctx context.Context, o Options) (*Guest, error) {
 	return g, nil
 }
 
-// Save boots the machine until init waits for its setup, saves it in its
-// snapshot and ends it. It returns what init has said.
-func Save(ctx context.Context, o Options) (wire.HelloMsg, error) {
+// Save boots and prepares the machine, saves it in its snapshot and ends it.
+func Save(ctx context.Context, o Options) (*Saved, error) {
 	g, err := start(ctx, o)
 	if err != nil {
-		return wire.HelloMsg{}, err
+		return nil, err
 	}
 	defer g.Close()
-	if err := g.awaitHello(ctx, o.BootTimeout); err != nil {
-		return wire.HelloMsg{}, err
+	if err := g.prepare(ctx, o); err != nil {
+		return nil, err
 	}
-	return g.Hello, g.machine.Save()
+	return &Saved{g.Hello, g.Skipped}, g.machine.Save()
 }
 
 func start(ctx context.Context, o Options) (*Guest, error) {
@@ -165,10 +171,19 @@ func (g *Guest) awaitHello(ctx context.Context, timeout time.Duration) error {
 	return nil
 }
 
+// prepare waits for init's hello and lets it do what is the same for all
+// machines of this kind.
+func (g *Guest) prepare(ctx context.Context, o Options) error {
+	if err := g.awaitHello(ctx, o.BootTimeout); err != nil {
+		return err
+	}
+	return g.ask(ctx, wire.Prepare, wire.PrepareMsg{Steps: o.Layout.Prepared(g.Hello.Release)}, o.SetupTimeout)
+}
+
 func (g *Guest) boot(ctx context.Context, o Options) error {
-	if o.Hello != nil {
-		g.Hello = *o.Hello
-	} else if err := g.awaitHello(ctx, o.BootTimeout); err != nil {
+	if o.Saved != nil {
+		g.Hello, g.Skipped = o.Saved.Hello, slices.Clone(o.Saved.Skipped)
+	} else if err := g.prepare(ctx, o); err != nil {
 		return err
 	}
 	seed := make([]byte, 64)
@@ -181,10 +196,15 @@ func (g *Guest) boot(ctx context.Context, o Options) error {
 		Entropy:  seed,
 		Steps:    o.Layout.steps(g.Hello.Release),
 	}
+	return g.ask(ctx, wire.Setup, setup, o.SetupTimeout)
+}
+
+// ask makes init do a part of the setup.
+func (g *Guest) ask(ctx context.Context, t wire.Type, msg any, timeout time.Duration) error {
 	// A guest that does not read holds up the sender; the end of either ends
 	// the other.
-	go func() { _ = g.conn.SendMsg(wire.Setup, 0, setup) }()
-	f, err := g.await(ctx, wire.Ready, o.SetupTimeout, "during setup")
+	go func() { _ = g.conn.SendMsg(t, 0, msg) }()
+	f, err := g.await(ctx, wire.Ready, timeout, "during setup")
 	if err != nil {
 		return err
 	}
@@ -192,7 +212,7 @@ func (g *Guest) boot(ctx context.Context, o Options) error {
 	if err := f.Decode(&ready); err != nil {
 		return err
 	}
-	g.Skipped = ready.Skipped
+	g.Skipped = append(g.Skipped, ready.Skipped...)
 	if ready.Error != "" {
 		return &LostError{Phase: "during setup", Cause: "the guest gave up", Console: append(g.log.Tail(), ready.Error), Help: setupHelp(ready.Error)}
 	}

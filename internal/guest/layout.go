@@ -3,6 +3,7 @@ package guest
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -108,12 +109,46 @@ func (l Layout) machineShares() []machine.Share {
 // Exports is how many directories a machine exports for the layout.
 func (l Layout) Exports() int { return len(l.machineShares()) }
 
-// steps is the work for the guest's init. The release names the directory of
-// the modules.
-func (l Layout) steps(release string) []wire.Step {
+// Prepared is the work for the guest's init that has nothing to do with the
+// host's files. The release is part of some names.
+func (l Layout) Prepared(release string) []wire.Step {
 	var b steps
 	b.pseudoFileSystems()
 	b.mount("tmpfs", overlayDir, "tmpfs", 0, "mode=700")
+	if !l.coversBoot() {
+		b.config(release, l.Config)
+	}
+	return b
+}
+
+// Bare is the layout without anything of the host. What is to be prepared for
+// it is the same.
+func (l Layout) Bare() Layout {
+	if l.coversBoot() {
+		l.Config = nil
+	}
+	l.Shares, l.Modules = nil, ""
+	return l
+}
+
+// coversBoot reports whether a share will lie over /boot.
+func (l Layout) coversBoot() bool {
+	return slices.ContainsFunc(l.Shares, func(s Share) bool {
+		_, ok := below("/boot", s.target())
+		return ok
+	})
+}
+
+func (b *steps) config(release string, text []byte) {
+	if len(text) > 0 {
+		b.add(wire.Step{Write: &wire.Write{Path: "/boot/config-" + release, Mode: 0o644, Data: text}})
+	}
+}
+
+// steps is the rest of the work. The release names the directory of the
+// modules.
+func (l Layout) steps(release string) []wire.Step {
+	var b steps
 	shares := l.shares()
 	for i, s := range shares {
 		b.share(tag(i), s.target())
@@ -129,8 +164,8 @@ func (l Layout) steps(release string) []wire.Step {
 	if l.Modules != "" { // after the links: /lib is one on most hosts
 		b.share(tag(len(shares)), "/lib/modules/"+release)
 	}
-	if len(l.Config) > 0 {
-		b.add(wire.Step{Write: &wire.Write{Path: "/boot/config-" + release, Mode: 0o644, Data: l.Config}})
+	if l.coversBoot() {
+		b.config(release, l.Config)
 	}
 	for _, f := range l.Files {
 		b.add(wire.Step{Write: &f})
@@ -170,10 +205,13 @@ func (b *steps) pseudoFileSystems() {
 	b.mount("tmpfs", "/run", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=755")
 	b.mkdir("/root", 0o700)
 	b.mkdir("/var/tmp", 0o1777)
-	for link, target := range map[string]string{
-		"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2",
+	for _, s := range []wire.Symlink{
+		{Path: "/dev/fd", Target: "/proc/self/fd"},
+		{Path: "/dev/stdin", Target: "fd/0"},
+		{Path: "/dev/stdout", Target: "fd/1"},
+		{Path: "/dev/stderr", Target: "fd/2"},
 	} {
-		b.add(wire.Step{Symlink: &wire.Symlink{Path: link, Target: target}})
+		b.add(wire.Step{Symlink: &s})
 	}
 }
 

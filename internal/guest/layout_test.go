@@ -82,7 +82,7 @@ func checkMounts(t *testing.T, l Layout) {
 	}
 	made := map[string]bool{}
 	overlays := 0
-	for _, s := range l.steps("6.12.1") {
+	for _, s := range append(l.Prepared("6.12.1"), l.steps("6.12.1")...) {
 		switch {
 		case s.Mkdir != nil:
 			made[s.Mkdir.Path] = true
@@ -111,7 +111,7 @@ func TestSteps(t *testing.T) {
 		Links: []wire.Symlink{{Path: "/lib", Target: "usr/lib"}},
 		Files: []wire.Write{{Path: "/etc/hosts", Data: []byte("x")}},
 	}
-	steps := l.steps("6.12.1")
+	steps := append(l.Prepared("6.12.1"), l.steps("6.12.1")...)
 	for i, s := range steps {
 		n := 0
 		for _, set := range []bool{s.Mkdir != nil, s.Mount != nil, s.Symlink != nil, s.Write != nil} {
@@ -132,6 +132,35 @@ func TestSteps(t *testing.T) {
 	for _, s := range steps {
 		if s.Mount != nil && slices.Contains([]string{"cgroup2", "bpf", "tracefs", "debugfs", "securityfs"}, s.Mount.Type) && !s.Optional {
 			t.Errorf("%s is not optional", s.Mount.Type)
+		}
+	}
+}
+
+// TestPrepared: what a machine that is saved has done depends on nothing that
+// differs between those that are started from it.
+func TestPrepared(t *testing.T) {
+	for _, l := range []Layout{
+		{Config: []byte("CONFIG_BPF=y\n"), Shares: []Share{{Path: "/usr"}}, Modules: "/m", Hostname: "vmtest"},
+		{Config: []byte("CONFIG_BPF=y\n"), Shares: []Share{{Path: "/"}}},
+		{Config: []byte("CONFIG_BPF=y\n"), Shares: []Share{{Path: "/data", Target: "/boot"}}},
+	} {
+		prepared := l.Prepared("6.12.1")
+		if diff := cmp.Diff(prepared, l.Bare().Prepared("6.12.1")); diff != "" {
+			t.Errorf("%v: bare (-want +got):\n%s", l.Shares, diff)
+		}
+		written := -1
+		for i, s := range append(prepared, l.steps("6.12.1")...) {
+			switch {
+			case i < len(prepared) && s.Mount != nil && s.Mount.Type == "9p":
+				t.Errorf("%v: %s is mounted before the machine is saved", l.Shares, s.Mount.Source)
+			case s.Write != nil && s.Write.Path == "/boot/config-6.12.1":
+				written = i
+			case s.Mount != nil && s.Mount.Type == "overlay" && (s.Mount.Target == "/boot" || s.Mount.Target == "/") && written >= 0:
+				t.Errorf("%v: the configuration is hidden by a share", l.Shares)
+			}
+		}
+		if written < 0 {
+			t.Errorf("%v: no configuration", l.Shares)
 		}
 	}
 }

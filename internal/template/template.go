@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
 )
@@ -26,8 +25,8 @@ import (
 // A Template is a saved machine.
 type Template struct {
 	machine.Snapshot
-	Hello   wire.HelloMsg // what init had said
-	Console string        // file of what the kernel had printed
+	Console string          // file of what the kernel had printed
+	Said    json.RawMessage // what the guest had said, as its owner keeps it
 }
 
 // The files of a template. The record is written last.
@@ -49,7 +48,7 @@ func at(dir string) *Template {
 // record is what a template must be to be used.
 type record struct {
 	Key                 string
-	Hello               wire.HelloMsg
+	Said                json.RawMessage
 	RAM, State, Console File
 	StateSHA256         string
 }
@@ -82,7 +81,7 @@ func load(dir string, key Key) (*Template, error) {
 	if err != nil {
 		return nil, &DamagedError{dir, err}
 	}
-	t.Hello = r.Hello
+	t.Said = r.Said
 	return t, nil
 }
 
@@ -114,7 +113,7 @@ func (t *Template) check(r record, key Key) error {
 
 // seal writes the record of a template that is complete.
 func (t *Template) seal(key Key) error {
-	r := record{Key: key.String(), Hello: t.Hello}
+	r := record{Key: key.String(), Said: t.Said}
 	var err error
 	if r.StateSHA256, err = cache.Digest(t.State); err != nil {
 		return err
@@ -153,7 +152,7 @@ func (p place) entry(key Key) string { return filepath.Join(p.dir, key.name()) }
 
 // Make returns the template of a key and makes it if nobody else has meanwhile:
 // save leaves the snapshot and the console in the template's files, which do
-// not exist yet, and sets its Hello. The memory of the machine, in MiB, decides
+// not exist yet, and sets what was Said. The memory of the machine, in MiB, decides
 // on the place. Waiting is called when another process is making the template.
 func (s Store) Make(ctx context.Context, key Key, memoryMiB int, waiting func(), save func(*Template) error) (*Template, error) {
 	p, err := s.choose(memoryMiB)

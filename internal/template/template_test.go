@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
 )
 
 const memoryMiB = 1
@@ -22,7 +20,7 @@ const memoryMiB = 1
 func fakeSave(t *Template) error {
 	ram := make([]byte, memoryMiB<<20)
 	copy(ram[3*pageSize:], "something")
-	t.Hello = wire.HelloMsg{Release: "6.12.1"}
+	t.Said = []byte(`"hello"`)
 	return errors.Join(
 		os.WriteFile(t.RAM, ram, 0o600),
 		os.WriteFile(t.State, []byte("devices"), 0o600),
@@ -55,7 +53,7 @@ func TestMakeAndFind(t *testing.T) {
 	}
 	made := make1(t, s, k)
 	found, err := s.Find(k)
-	if err != nil || *found != *made || found.Hello.Release != "6.12.1" {
+	if err != nil || found.Snapshot != made.Snapshot || string(found.Said) != `"hello"` {
 		t.Fatalf("found %+v, %v, want %+v", found, err, made)
 	}
 	if got, err := s.Find(key(t, "another machine")); got != nil || err != nil {
