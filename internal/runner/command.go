@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/gotest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/workspace"
@@ -20,7 +22,7 @@ const commandTest = "command"
 const commandName = 80
 
 // loadCommand is load for a command. Without a Go toolchain there is nothing of
-// Go's to share.
+// Go's to share. Of the blocklist, what it says about faults of kernels counts.
 func (r *Run) loadCommand(ctx context.Context) ([]*gotest.Package, error) {
 	env, err := r.Go.Environment(ctx)
 	var missing *gotest.ToolchainError
@@ -30,6 +32,15 @@ func (r *Run) loadCommand(ctx context.Context) ([]*gotest.Package, error) {
 	r.space = workspace.Workspace{
 		Go: env, Arch: r.Arch, Dirs: []string{r.Go.Dir}, Mounts: r.Mounts, Hermetic: r.Hermetic, Env: r.Env,
 	}
+	module := r.Go.Dir
+	if filepath.Base(env.GOMOD) == "go.mod" {
+		module = filepath.Dir(env.GOMOD)
+	}
+	list, err := r.Blocklist([]string{module})
+	if err != nil {
+		return nil, err
+	}
+	r.list = &blocklist.List{Splats: list.Splats}
 	name := []rune(strings.Join(strings.Fields(r.Command), " "))
 	if len(name) > commandName {
 		name = append(name[:commandName-1], '…')
