@@ -26,12 +26,12 @@ func TestManual(t *testing.T) {
 			isOurs := true
 			switch said.kind {
 			case ofFlags:
-				problem = known.flagProblem("", strings.Fields(said.text))
+				problem = known.flagProblem("", words(said.text))
 			case ofInput:
 				if name, value, _ := strings.Cut(said.text, ":"); !inputs[name] {
 					problem = "there is no such input"
 				} else if name == "args" {
-					problem = known.flagProblem("test", strings.Fields(value))
+					problem = known.flagProblem("test", words(value))
 				}
 			default:
 				problem, isOurs = known.problem(said.text)
@@ -106,9 +106,10 @@ func readManual(page string) (said []saying) {
 // A blockReader reads the lines of a block. Those of a diff that begin with a
 // minus are another program's.
 type blockReader struct {
-	language     string
-	begun        string // of a line that goes on in the next one
-	action, with bool   // in a step that uses the Action, in its inputs
+	language string
+	begun    string // of a line that goes on in the next one
+	action   bool   // in a step that uses the Action
+	with     int    // how far its inputs are indented, at least; 0 outside of them
 }
 
 var (
@@ -123,6 +124,7 @@ func (r *blockReader) read(number int, line string) []saying {
 		}
 		line = line[1:]
 	}
+	indent := len(line) - len(strings.TrimLeft(line, " "))
 	line = r.begun + strings.TrimSpace(line)
 	r.begun = ""
 	if rest, more := strings.CutSuffix(line, `\`); more {
@@ -134,11 +136,11 @@ func (r *blockReader) read(number int, line string) []saying {
 	case usesAction.MatchString(line):
 		r.action = true
 	case r.action && line == "with:":
-		r.with = true
-	case r.with && inputLine.MatchString(line):
+		r.with = indent + 1
+	case r.with > 0 && indent >= r.with && inputLine.MatchString(line):
 		kind = ofInput
 	default:
-		r.action, r.with = false, false
+		r.action, r.with = false, 0
 	}
 	return []saying{{number, line, kind}}
 }
@@ -243,22 +245,48 @@ func (known commandFlags) problem(code string) (problem string, isOurs bool) {
 			return "there is no variable " + name, true
 		}
 	}
-	words := strings.Fields(strings.NewReplacer("'", "", `"`, "", "[", "", "]", "").Replace(code))
-	for i, w := range words {
+	list := words(strings.NewReplacer("[", "", "]", "").Replace(code))
+	for i, w := range list {
 		switch {
+		case strings.HasPrefix(w, "vmtest "): // in quotes
+			if problem, _ := known.problem(w); problem != "" {
+				return problem, true
+			}
+			continue
 		case w == "#":
 			return "", isOurs
-		case w == "vmtest" && (i == 0 || slices.Contains(beforeCommand, words[i-1]) || strings.Contains(words[i-1], "=")):
-		case strings.Contains(w, "cmd/vmtest") && i > 0 && words[i-1] == "run":
+		case w == "vmtest" && (i == 0 || slices.Contains(beforeCommand, list[i-1]) || strings.Contains(list[i-1], "=")):
+		case strings.Contains(w, "cmd/vmtest") && i > 0 && list[i-1] == "run":
 		default:
 			continue
 		}
 		isOurs = true
-		if problem := known.commandProblem(words[i+1:]); problem != "" {
+		if problem := known.commandProblem(list[i+1:]); problem != "" {
 			return problem, true
 		}
 	}
 	return "", isOurs
+}
+
+// words splits a line as a shell does, near enough: quotes hold together.
+func words(line string) (words []string) {
+	word, quote := "", rune(0)
+	for _, c := range line + " " {
+		switch {
+		case c == quote:
+			quote = 0
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote = c
+		case quote == 0 && c == ' ':
+			if word != "" {
+				words = append(words, word)
+			}
+			word = ""
+		default:
+			word += string(c)
+		}
+	}
+	return words
 }
 
 func (known commandFlags) commandProblem(words []string) string {
