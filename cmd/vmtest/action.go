@@ -213,10 +213,10 @@ func (a *app) runAction(ctx context.Context, j *actionJob) error {
 	var err error
 	if j.Mode == action.Report {
 		a.progress("vmtest report " + bundle.Quote(j.Args))
-		err = a.report(ctx, slices.Concat(files.Flags(false), j.Args))
+		err = a.report(ctx, slices.Concat(files.ReportFlags(), j.Args))
 	} else {
 		a.progress("vmtest test " + bundle.Quote(j.Args))
-		err = a.test(ctx, slices.Concat([]string{"-setup"}, files.Flags(j.Coverage), j.Args))
+		err = a.test(ctx, slices.Concat([]string{"-setup"}, files.TestFlags(j.Coverage), j.Args))
 	}
 	outputs, outErr := files.Outputs()
 	if outErr == nil {

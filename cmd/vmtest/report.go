@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/action"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/bundle"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/report"
@@ -200,6 +201,9 @@ func streamsIn(args []string) ([]string, error) {
 		}
 		before := len(names)
 		err := filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && path != arg && d.Name() == action.BundleName {
+				return fs.SkipDir // what is in there was written by tests
+			}
 			if err == nil && !d.IsDir() && strings.HasSuffix(path, ".jsonl") {
 				names = append(names, path)
 			}

@@ -143,7 +143,10 @@ var settings = []setting{
 	{"timeout", "timeout", duration},
 	{"retry", "retry", number("attempts", 0)},
 	{"shard", "shard", func(s string) error { _, err := shard.Parse(s); return err }},
-	{"durations", "shard-durations", func(string) error { return nil }},
+	{"durations", "shard-durations", anything},
+	{"setup", "setup-cmd", anything},
+	{"teardown", "teardown-cmd", anything},
+	{"command", "cmd", anything},
 	{"shards", "shard-count", number("jobs", 1)},
 }
 
@@ -203,6 +206,8 @@ func lines(list string) []string {
 	return all
 }
 
+func anything(string) error { return nil }
+
 func oneOf(values ...string) func(string) error {
 	return func(s string) error {
 		if !slices.Contains(values, s) {
@@ -241,8 +246,14 @@ func (r *reader) boolean(name string, otherwise bool) bool {
 	return otherwise
 }
 
-// packages are patterns of them.
+// packages are patterns of them, and none where a command runs instead of tests.
 func (r *reader) packages() []string {
+	if r.get("command") != "" {
+		if r.get("packages") != "" {
+			r.fail("packages", errors.New("there is the input command, which runs instead of tests"))
+		}
+		return nil
+	}
 	list := strings.Fields(r.get("packages"))
 	if slices.ContainsFunc(list, func(s string) bool { return strings.HasPrefix(s, "-") }) {
 		r.fail("packages", errors.New("want packages; flags go into the input args"))
@@ -260,8 +271,11 @@ var taken = map[string]string{
 	"timeout": "is the input timeout", "retry": "is the input retry", "shard": "is the input shard",
 	"shard-durations": "is the input durations", "blocklist": "is the input blocklist",
 	"coverprofile": "is the input coverage", "setup": "is given anyway",
-	"jsonl": "is given anyway; its file is the output results", "junit": "is given anyway; its file is an output",
-	"html": "is given anyway; its file is an output", "h": "", "help": "",
+	"setup-cmd": "is the input setup", "teardown-cmd": "is the input teardown", "cmd": "is the input command",
+	"artifacts": "is given anyway, with a directory in the one of the input artifacts",
+	"jsonl":     "is given anyway; its file is the output results",
+	"junit":     "is given anyway; its file is an output",
+	"html":      "is given anyway; its file is an output",
 }
 
 // words are the flags in the input args, and those behind -args, which are for

@@ -30,6 +30,8 @@ func TestRead(t *testing.T) {
 				"-shard-durations=last run.jsonl", "-blocklist=a b.yaml", "-blocklist=c.yaml", "./..."},
 			Dir: "sub", Artifacts: "out dir", Lock: "- image: x", Coverage: true,
 		}},
+		{"commands", map[string]string{"command": "./check.sh 'a b' && true", "setup": "mount -t bpf bpf /b", "teardown": "dmesg"},
+			Inputs{Mode: Test, Args: []string{"-setup-cmd=mount -t bpf bpf /b", "-teardown-cmd=dmesg", "-cmd=./check.sh 'a b' && true"}, Dir: ".", Cache: true}},
 		{"no shell", map[string]string{"args": "-run '$(id)' -skip `id`;id -tags $HOME", "packages": "$(id)"},
 			Inputs{Mode: Test, Args: []string{"-run", "$(id)", "-skip", "`id`;id", "-tags", "$HOME", "$(id)"}, Dir: ".", Cache: true}},
 		{"a matrix", map[string]string{"mode": "matrix", "kernels": "6.1,6.6", "arch": "arm64", "shards": "3", "cpus": "4"},
@@ -69,6 +71,8 @@ func TestReadErrors(t *testing.T) {
 		{"args", `x\`, `nothing follows the last backslash`},
 		{"args", "-v --kernel=6.1", `-kernel is the input kernels`},
 		{"args", "-jsonl x", `-jsonl is given anyway`},
+		{"command=true packages", "./...", `input packages "./...": there is the input command`},
+		{"args", "-cmd true", `-cmd is the input command`},
 		{"mode", "run", `input mode "run": want test, matrix or report`},
 		{"retry", "-1", `input retry "-1": want a number of attempts`},
 		{"shard", "3/2", `input shard "3/2": parse shard "3/2": want one like 2/5`},
@@ -79,8 +83,8 @@ func TestReadErrors(t *testing.T) {
 		{"mode=matrix shards", "none", `input shards "none": want a number of jobs`},
 	} {
 		in := map[string]string{}
-		if mode, ok := strings.CutPrefix(tt.input, "mode="); ok {
-			in["mode"], tt.input, _ = strings.Cut(mode, " ")
+		if other, rest, ok := strings.Cut(tt.input, "="); ok {
+			in[other], tt.input, _ = strings.Cut(rest, " ")
 		}
 		in[tt.input] = tt.value
 		_, err := Read(func(name string) string { return in[name] }, "ghcr.io/o/k")

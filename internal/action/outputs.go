@@ -15,6 +15,10 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
 
+// BundleName is the directory, among the files, for what the kernels have left.
+// Files that tests have written are in it.
+const BundleName = "bundle"
+
 // Files are what a run leaves in a directory.
 type Files struct{ Dir string }
 
@@ -25,10 +29,16 @@ func (f Files) junit() string    { return filepath.Join(f.Dir, "junit.xml") }
 func (f Files) html() string     { return filepath.Join(f.Dir, "report.html") }
 func (f Files) table() string    { return filepath.Join(f.Dir, "table.txt") }
 func (f Files) coverage() string { return filepath.Join(f.Dir, "coverage.out") }
+func (f Files) bundle() string   { return filepath.Join(f.Dir, BundleName) }
 
-// Flags make vmtest test write them.
-func (f Files) Flags(coverage bool) []string {
-	flags := []string{"-jsonl=" + f.Results(), "-junit=" + f.junit(), "-html=" + f.html()}
+// ReportFlags make vmtest report write them.
+func (f Files) ReportFlags() []string {
+	return []string{"-jsonl=" + f.Results(), "-junit=" + f.junit(), "-html=" + f.html()}
+}
+
+// TestFlags make vmtest test write them.
+func (f Files) TestFlags(coverage bool) []string {
+	flags := append(f.ReportFlags(), "-artifacts="+f.bundle())
 	if coverage {
 		flags = append(flags, "-coverprofile="+f.coverage())
 	}
