@@ -41,6 +41,7 @@ var allowed = map[string]string{
 	"builder/catalogue":   "builder builder/patch internal/configfile internal/kernelorg internal/kver kconfig",
 	"kconfig":             "internal/kver",
 	"kconfig/gensymbols":  "kconfig",
+	"bench/recipe":        "internal/kver kconfig",
 	"initramfs/init":      "initramfs/wire",
 
 	"builder/patch":                    "",
