@@ -172,18 +172,23 @@ func (w Workspace) Environ(kernel, release string) []string {
 }
 
 // offlineFlags is the user's GOFLAGS with a -mod that never reaches for the
-// network: vendor stays, everything else becomes readonly.
+// network: vendor stays, everything else becomes readonly. Go does not ask git
+// about what it compiles, unless the user wants it to: root in the guest does
+// not own the repository, and git would refuse.
 func offlineFlags(flags string) string {
 	kept := []string{}
-	mod := "-mod=readonly"
+	mod, vcs := "-mod=readonly", "-buildvcs=false"
 	for _, f := range strings.Fields(flags) {
+		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
 		switch {
 		case f == "-mod=vendor" || f == "--mod=vendor":
 			mod = f
-		case strings.HasPrefix(strings.TrimLeft(f, "-"), "mod="):
+		case name == "mod":
+		case name == "buildvcs":
+			vcs = f
 		default:
 			kept = append(kept, f)
 		}
 	}
-	return strings.Join(append([]string{mod}, kept...), " ")
+	return strings.Join(append([]string{mod, vcs}, kept...), " ")
 }

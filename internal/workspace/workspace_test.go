@@ -155,11 +155,12 @@ func TestEnviron(t *testing.T) {
 
 func TestOfflineFlags(t *testing.T) {
 	for flags, want := range map[string]string{
-		"":                         "-mod=readonly",
-		"-mod=mod":                 "-mod=readonly",
-		"--mod=mod -race":          "-mod=readonly -race",
-		"-mod=vendor -tags=a,b":    "-mod=vendor -tags=a,b",
-		"-tags=x '-ldflags=-s -w'": "-mod=readonly -tags=x '-ldflags=-s -w'",
+		"":                         "-mod=readonly -buildvcs=false",
+		"-mod=mod":                 "-mod=readonly -buildvcs=false",
+		"--mod=mod -race":          "-mod=readonly -buildvcs=false -race",
+		"-mod=vendor -tags=a,b":    "-mod=vendor -buildvcs=false -tags=a,b",
+		"-tags=x '-ldflags=-s -w'": "-mod=readonly -buildvcs=false -tags=x '-ldflags=-s -w'",
+		"-buildvcs=auto -race":     "-mod=readonly -buildvcs=auto -race",
 	} {
 		if got := offlineFlags(flags); got != want {
 			t.Errorf("offlineFlags(%q) = %q, want %q", flags, got, want)
