@@ -54,6 +54,9 @@ func (m *Machine) devices(p platform) []device {
 	parameters := p.plainParameters()
 	if !m.Plain {
 		parameters = p.parameters()
+		if !m.KVM {
+			parameters = append(parameters, patience...)
+		}
 	}
 	kind, ram := p.machine, device(memory(m.MemoryMiB))
 	if m.Snapshot != nil {
@@ -90,6 +93,10 @@ func (p platform) plainParameters() []string {
 	}
 	return params
 }
+
+// patience makes a kernel that QEMU translates wait three times as long before it
+// says that a CPU is stuck: on a busy host it is not the CPU that is.
+var patience = []string{"watchdog_thresh=30", "rcupdate.rcu_cpu_stall_timeout=63"}
 
 func (p platform) parameters() []string {
 	params := append(p.plainParameters(),

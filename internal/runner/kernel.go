@@ -44,6 +44,7 @@ type kernelRun struct {
 
 	splatsMu   sync.Mutex
 	splatsTold int
+	dumped     struct{ from, to time.Time } // when the kernel was writing its tasks
 
 	endedMu sync.Mutex
 	ended   map[string]*task // by package: what has to run again, or nil
@@ -194,7 +195,7 @@ func (k *kernelRun) splats(pkg string) {
 	var told []string // the same fault again and again is one
 	for _, s := range all[k.splatsTold:] {
 		e := result.Event{Time: s.Time, Action: result.Splat, Package: pkg, Reason: s.Title, Fingerprint: s.Fingerprint(), Lines: s.Lines}
-		if s.Fatal || slices.Contains(told, e.Fingerprint) {
+		if s.Fatal || k.causedByDump(s) || slices.Contains(told, e.Fingerprint) {
 			continue
 		}
 		k.trouble.Store(true)
@@ -226,7 +227,7 @@ func (k *kernelRun) stuck(pkg string) (console.Splat, bool) {
 	k.splatsMu.Lock()
 	defer k.splatsMu.Unlock()
 	for _, s := range k.log.Splats()[k.splatsTold:] {
-		if code, _ := k.judgeSplat(pkg, s); s.Stuck && code != nil {
+		if code, _ := k.judgeSplat(pkg, s); s.Stuck && code != nil && !k.causedByDump(s) {
 			return s, true
 		}
 	}

@@ -8,7 +8,25 @@ import (
 
 // dump makes the kernel write to the console's file: blocked tasks, CPUs, all
 // tasks, memory.
-func (k *kernelRun) dump() { k.guest.Sysrq("wltm", k.grace()/2) }
+func (k *kernelRun) dump() {
+	from, limit := time.Now(), k.grace()/2
+	k.dumping(from, from.Add(2*limit))
+	k.guest.Sysrq("wltm", limit)
+	k.dumping(from, time.Now().Add(limit))
+}
+
+func (k *kernelRun) dumping(from, to time.Time) {
+	k.splatsMu.Lock()
+	defer k.splatsMu.Unlock()
+	k.dumped.from, k.dumped.to = from, to
+}
+
+// causedByDump reports whether a fault is our own doing: while one CPU writes all
+// tasks to a serial line, others wait for longer than the kernel finds right. The
+// caller holds splatsMu.
+func (k *kernelRun) causedByDump(s console.Splat) bool {
+	return s.Stuck && s.Time.After(k.dumped.from) && s.Time.Before(k.dumped.to)
+}
 
 // watchKernel tells when the kernel has said that it is stuck and the command has
 // not ended in the time a busy machine gets to get over it.
