@@ -224,13 +224,13 @@ func proveCrash(f *faults, t *testing.T) {
 
 func proveOops(r *realVmtest, t *testing.T) {
 	run := r.run(t, r.module(t, "kernel"), nil, "test", "-run", "TestBefore|TestOops", "-kernel", realNew, ".")
-	run.want(t, 1, "the kernel reported a fault: BUG: kernel NULL pointer dereference", "dummy_init_module+", "2 passed, 0 failed")
+	run.want(t, 1, "the kernel reported a fault while TestOops ran: BUG: kernel NULL pointer dereference", "dummy_init_module+", "2 passed, 0 failed")
 }
 
 func proveWarning(r *realVmtest, t *testing.T) {
 	dir := r.module(t, "kernel")
 	run := r.run(t, dir, nil, "test", "-run", "TestBefore|TestWarn", "-kernel", realNew, ".")
-	run.want(t, 1, "the kernel reported a fault: WARNING: ", "ftrace_verify_code", "2 passed, 0 failed")
+	run.want(t, 1, "the kernel reported a fault while TestWarn ran: WARNING: ", "ftrace_verify_code", "2 passed, 0 failed")
 
 	allow := filepath.Join(t.TempDir(), "blocklist.yaml")
 	var entries strings.Builder

@@ -107,7 +107,7 @@ func (r *realVmtest) left() []string {
 // consoles are what the kernels of the last vmtest test printed.
 func (r *realVmtest) consoles() string {
 	var all strings.Builder
-	files, _ := filepath.Glob(filepath.Join(r.cache, "runs", "*", "*", "console-*.log"))
+	files, _ := filepath.Glob(filepath.Join(r.cache, "runs", "*", "*", "*", "console.log"))
 	for _, file := range files {
 		b, _ := os.ReadFile(file)
 		all.Write(b)

@@ -98,7 +98,11 @@ func (t *Text) splat(e result.Event) {
 		t.notef("vmtest: %s: the kernel reported a fault that is allowed: %s: %s\n", e.Kernel, e.Fingerprint, note(e.Block))
 		return
 	}
-	t.trouble(e, "the kernel reported a fault: "+e.Reason)
+	what := "the kernel reported a fault"
+	if e.Test != "" {
+		what += " while " + e.Test + " ran"
+	}
+	t.trouble(e, what+": "+e.Reason)
 	if e.Fingerprint != "" && e.Code != nil && *e.Code == 1 {
 		t.notef("vmtest: %s: `splat: %q` in the blocklist would allow it\n", e.Kernel, e.Fingerprint)
 	}

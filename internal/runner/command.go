@@ -64,7 +64,7 @@ func (pr *packageRun) runCommand(ctx context.Context) error {
 	exited, timedOut, err := pr.exec(ctx, pr.pkg.ImportPath, c)
 	out.close()
 	collectErr := pr.collect(ctx, err)
-	pr.splats(pr.pkg.ImportPath)
+	pr.splats(pr.pkg.ImportPath, nil)
 
 	end := result.Event{Action: result.Pass, Test: commandTest}
 	status := exited.Code

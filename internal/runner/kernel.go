@@ -149,7 +149,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 		return err
 	}
 	k.guest.Close()
-	k.splats("")
+	k.splats("", nil)
 	if err := k.log.Err(); err != nil {
 		return fmt.Errorf("keep the console: %w", err)
 	}
@@ -183,18 +183,18 @@ func (k *kernelRun) packages(ctx context.Context) error {
 }
 
 // splats reports the faults of the kernel that have not been reported yet, as
-// of the package that ran last if no other ran beside it. What the kernel
+// of the package that ran last if no other ran beside it, and of its test. What the kernel
 // complained about while it booted is its own affair.
-func (k *kernelRun) splats(pkg string) {
+func (k *kernelRun) splats(pkg string, ran spans) {
 	k.splatsMu.Lock()
 	defer k.splatsMu.Unlock()
 	if k.Flags.P > 1 {
-		pkg = ""
+		pkg, ran = "", nil
 	}
 	all := k.log.Splats()
 	var told []string // the same fault again and again is one
 	for _, s := range all[k.splatsTold:] {
-		e := result.Event{Time: s.Time, Action: result.Splat, Package: pkg, Reason: s.Title, Fingerprint: s.Fingerprint(), Lines: s.Lines}
+		e := result.Event{Time: s.Time, Action: result.Splat, Package: pkg, Test: ran.at(s.Time), Reason: s.Title, Fingerprint: s.Fingerprint(), Lines: s.Lines}
 		if s.Fatal || k.causedByDump(s) || slices.Contains(told, e.Fingerprint) {
 			continue
 		}

@@ -84,6 +84,7 @@ type packageRun struct {
 	saidTimeout bool
 	// raced is set when the race detector reported something.
 	raced bool
+	spans spans
 	kept  kept
 }
 
@@ -116,7 +117,7 @@ func (k *kernelRun) runPackage(ctx context.Context, t task) error {
 	exited, timedOut, err := pr.exec(ctx, p.ImportPath, pr.binaryCommand())
 	pr.conv.Close()
 	collectErr := pr.collect(ctx, err)
-	k.splats(p.ImportPath)
+	k.splats(p.ImportPath, pr.spans)
 	if err != nil {
 		return pr.interrupted(err)
 	}
@@ -139,6 +140,7 @@ func (pr *packageRun) emit(e result.Event) {
 
 // event takes what the converter reads out of the output.
 func (pr *packageRun) event(e result.Event) {
+	pr.spans.event(e)
 	switch e.Action {
 	case result.Run:
 		pr.begins(e.Test)
