@@ -29,14 +29,19 @@ func (s *spans) event(e result.Event) {
 	}
 }
 
-// apart is how much later than a test's report something may arrive over the
-// console that happened before it.
+// apart is how much later or earlier than a test's report something may arrive
+// over the console that happened before, or after it.
 const apart = 100 * time.Millisecond
 
 // at is the test that began last of those that ran at a time, or empty.
 func (s spans) at(t time.Time) string {
 	for i := len(s) - 1; i >= 0; i-- {
 		if x := s[i]; !x.from.After(t) && (x.to.IsZero() || t.Before(x.to.Add(apart))) {
+			return x.test
+		}
+	}
+	for _, x := range s {
+		if x.from.After(t) && x.from.Before(t.Add(apart)) {
 			return x.test
 		}
 	}

@@ -23,7 +23,7 @@ func TestSpans(t *testing.T) {
 	s[1].from = s[1].to.Add(-time.Second)
 	s[0].from = s[1].from.Add(-time.Second)
 	for after, want := range map[time.Duration]string{
-		-time.Second: "", 500 * time.Millisecond: "TestA", 1500 * time.Millisecond: "TestA/sub",
+		-time.Second: "", -50 * time.Millisecond: "TestA", 500 * time.Millisecond: "TestA", 1500 * time.Millisecond: "TestA/sub",
 		2050 * time.Millisecond: "TestA/sub", 2500 * time.Millisecond: "TestA", time.Hour: "TestA",
 	} {
 		if got := s.at(s[0].from.Add(after)); got != want {
