@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,20 +12,28 @@ import (
 	"testing"
 )
 
-// testFiles brings a verifier's log of more than 16 MiB back in three ways, and
-// reports that stay readable. VMTEST_FILES_KERNELS names other kernels.
+// testFiles brings a verifier's log of more than 16 MiB back in three ways, with
+// reports that stay readable, and a core dump with what is needed to read it.
+// VMTEST_FILES_KERNELS names other kernels.
 func (r *realVmtest) testFiles(t *testing.T) {
 	dir := r.module(t, "bundle")
 	env := r.workspace(t, dir, "../..") // which has cilium/ebpf
 	out := filepath.Join(t.TempDir(), "out")
 	kernels := orElse(os.Getenv("VMTEST_FILES_KERNELS"), realNew)
-	run := r.run(t, dir, env, "test", "-kernel", kernels, "-artifacts", out, ".")
+	run := r.run(t, dir, env, "test", "-kernel", kernels, "-artifacts", out, "./...")
 	run.want(t, 1, "lines, ", "has all of it", "what failed tests and the kernel have left is in "+out)
 	if len(run.stdout) > 100_000*len(strings.Split(kernels, ",")) {
 		t.Errorf("%d bytes are printed", len(run.stdout))
 	}
 	for kernel := range strings.SplitSeq(kernels, ",") {
-		pkg := filepath.Join(out, strings.ReplaceAll(kernel, ":", "_"), "example.com_bundle")
+		dir := filepath.Join(out, strings.ReplaceAll(kernel, ":", "_"))
+		checkCore(t, filepath.Join(dir, "example.com_bundle_core"))
+		for _, name := range []string{"kernel.txt", "console.log", "qemu.sh", "config", "vmlinux.btf"} {
+			if len(readFile(t, dir, name)) < 100 {
+				t.Errorf("%s: %s is all but empty", kernel, name)
+			}
+		}
+		pkg := filepath.Join(dir, "example.com_bundle")
 		printed := readFile(t, pkg, "TestVerifierLog", "output.txt")
 		said := regexp.MustCompile(`log: (\d+) bytes, \d+ lines, sha256 ([0-9a-f]{64})\n`).FindStringSubmatch(printed)
 		if said == nil {
@@ -50,6 +59,36 @@ func (r *realVmtest) testFiles(t *testing.T) {
 	summary := r.run(t, dir, env, "report", "-format", "summary")
 	if n := strings.Count(summary.stdout, "\n"); n >= 50 {
 		t.Errorf("the summary has %d lines:\n%s", n, summary.stdout)
+	}
+}
+
+// checkCore looks at what a test that crashed has left.
+func checkCore(t *testing.T, pkg string) {
+	t.Helper()
+	if got := readFile(t, pkg, "artifacts", "before.txt"); got != "written before the crash" {
+		t.Errorf("artifacts: %q", got)
+	}
+	cores, err := filepath.Glob(filepath.Join(pkg, "cores", "core.test.[0-9]*"))
+	if err != nil || len(cores) != 1 {
+		t.Errorf("core dumps: %v, %v", cores, err)
+		return
+	}
+	for path, want := range map[string]elf.Type{cores[0]: elf.ET_CORE, filepath.Join(pkg, "cores", "core.test"): elf.ET_EXEC} {
+		f, err := elf.Open(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		defer f.Close()
+		if f.Type != want {
+			t.Errorf("%s is of type %v", path, f.Type)
+		}
+		if info, err := os.Stat(path); err == nil {
+			t.Logf("%s: %d bytes", filepath.Base(path), info.Size())
+		}
+	}
+	if got := readFile(t, pkg, "TestCore", "output.txt"); !strings.Contains(got, "nil pointer dereference") {
+		t.Errorf("it printed %q", got)
 	}
 }
 

@@ -30,6 +30,11 @@ func fetch(conn *wire.Conn, id uint32, m wire.FetchMsg) {
 	if err != nil {
 		s.fetched.Error = err.Error()
 	}
+	if err == nil && m.Remove {
+		for _, path := range s.paths {
+			_ = os.Remove(path) // it may be gone
+		}
+	}
 	_ = conn.SendMsg(wire.Fetched, id, s.fetched)
 }
 
@@ -48,8 +53,8 @@ type sender struct {
 	root    string
 	bytes   int64 // that still may be sent, if there is a bound
 	files   int
-	sent    int
-	full    bool // no byte is left
+	paths   []string // that were sent
+	full    bool     // no byte is left
 	fetched wire.FetchedMsg
 }
 
@@ -100,7 +105,7 @@ func (s *sender) file(path string) error {
 	case !info.Mode().IsRegular():
 		s.leave(path, "it is not a regular file")
 		return nil
-	case s.files > 0 && s.sent == s.files:
+	case s.files > 0 && len(s.paths) == s.files:
 		s.leave(path, "there are too many files")
 		return nil
 	case s.full && size > 0, s.bytes > 0 && size > s.bytes:
@@ -110,7 +115,7 @@ func (s *sender) file(path string) error {
 		s.bytes -= size
 		s.full = s.bytes == 0
 	}
-	s.sent++
+	s.paths = append(s.paths, path)
 	return s.send(f, path, info)
 }
 

@@ -100,6 +100,26 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestFetchRemove removes what was sent, and nothing else.
+func TestFetchRemove(t *testing.T) {
+	dir := t.TempDir()
+	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "a"), []byte("a"), 0o600),
+		os.WriteFile(filepath.Join(dir, "too large"), []byte("too large"), 0o600),
+		os.Symlink("a", filepath.Join(dir, "link")),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, end := fetched(t, wire.FetchMsg{Path: dir, Bytes: 5, Remove: true}); len(got) != 1 || len(end.Left) != 2 || end.Error != "" {
+		t.Errorf("%v, %+v", got, end)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) != 2 {
+		t.Errorf("there is %v, %v", left, err)
+	}
+}
+
 // TestFetchMany names only some of what is left out.
 func TestFetchMany(t *testing.T) {
 	dir := t.TempDir()

@@ -23,7 +23,11 @@ func prepare(m wire.PrepareMsg) wire.ReadyMsg {
 
 // setup makes it the machine that commands run in.
 func setup(m wire.SetupMsg) wire.ReadyMsg {
-	if err := identify(m); err != nil {
+	err := identify(m)
+	if err == nil {
+		err = allowCores(m.CorePattern, m.CoreLimit)
+	}
+	if err != nil {
 		return wire.ReadyMsg{Error: err.Error()}
 	}
 	return doAll(m.Steps)
@@ -69,6 +73,25 @@ func identify(m wire.SetupMsg) error {
 	}
 	if err := syscall.Sethostname([]byte(m.Hostname)); err != nil {
 		return fmt.Errorf("set the host name to %q: %w", m.Hostname, err)
+	}
+	return nil
+}
+
+// allowCores has commands dump core, on kernels that can.
+func allowCores(pattern string, size uint64) error {
+	if pattern == "" {
+		return nil
+	}
+	err := os.WriteFile("/proc/sys/kernel/core_pattern", []byte(pattern), 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	limit := syscall.Rlimit{Cur: size, Max: ^uint64(0)}
+	if err == nil {
+		err = syscall.Setrlimit(syscall.RLIMIT_CORE, &limit)
+	}
+	if err != nil {
+		return fmt.Errorf("set up core dumps: %w", err)
 	}
 	return nil
 }

@@ -99,6 +99,10 @@ type SetupMsg struct {
 	Clock    int64  // nanoseconds since 1970
 	Entropy  []byte // credited to the kernel's random generator in full
 	Steps    []Step // done in order, after those of PrepareMsg
+	// CorePattern is where commands' core dumps go, see core(5), and CoreLimit
+	// how large one may be, in bytes. Without a pattern there are none.
+	CorePattern string `json:",omitempty"`
+	CoreLimit   uint64 `json:",omitempty"`
 }
 
 // A Step changes the guest's file system. Exactly one of its pointers is set.
@@ -180,6 +184,8 @@ type FetchMsg struct {
 	// is no bound. What does not fit is left out.
 	Bytes int64 `json:",omitempty"`
 	Files int   `json:",omitempty"`
+	// Remove removes the files that were sent, which take the guest's memory.
+	Remove bool `json:",omitempty"`
 }
 
 // FetchedMsg ends a tar stream.

@@ -199,7 +199,7 @@ func (g *guest) setup(m wire.SetupMsg) wire.ReadyMsg {
 	}
 	g.replace = strings.NewReplacer(append(pairs, "/run/vmtest/", g.scratch+"/")...)
 	for _, s := range m.Steps {
-		if s.Mkdir != nil && strings.HasPrefix(s.Mkdir.Path, "/run/vmtest/artifacts/") {
+		if s.Mkdir != nil && strings.HasPrefix(s.Mkdir.Path, "/run/vmtest/") {
 			if err := os.MkdirAll(g.replace.Replace(s.Mkdir.Path), 0o755); err != nil {
 				return wire.ReadyMsg{Error: err.Error()}
 			}
@@ -290,6 +290,9 @@ func (g *guest) fetch(id uint32, m wire.FetchMsg) error {
 			return nil
 		}
 		files, left = files+1, left-int64(len(b))
+		if m.Remove {
+			defer os.Remove(path)
+		}
 		name := filepath.Join(filepath.Base(m.Path), below)
 		if err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(b))}); err != nil {
 			return err

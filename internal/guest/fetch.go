@@ -80,11 +80,11 @@ type Collected struct {
 // Collect copies what a guest's directory holds into a new directory of the
 // host, which is made when there is something to copy. Only regular files are
 // taken, under names that every file system, and those who keep CI's artifacts,
-// accept; see [LocalName]. What exceeds the limits is left out and named. With an
-// error, too, what has come is there.
+// accept; see [LocalName]. What exceeds the limits is left out and named; what has
+// come is removed from the guest. With an error, too, what has come is there.
 func (g *Guest) Collect(ctx context.Context, path, dir string, l Limits) (Collected, error) {
 	c := collector{dir: dir, limits: l}
-	fetched, err := g.fetch(ctx, wire.FetchMsg{Path: path, Bytes: l.Bytes, Files: l.Files}, c.collect)
+	fetched, err := g.fetch(ctx, wire.FetchMsg{Path: path, Bytes: l.Bytes, Files: l.Files, Remove: true}, c.collect)
 	for _, left := range fetched.Left {
 		c.Left = append(c.Left, printable(left))
 	}

@@ -196,6 +196,9 @@ func (g *Guest) boot(ctx context.Context, o Options) error {
 		Entropy:  seed,
 		Steps:    o.Layout.steps(g.Hello.Release),
 	}
+	if o.Layout.Cores != "" {
+		setup.CorePattern, setup.CoreLimit = o.Layout.Cores+"/%e.%p", coreLimit
+	}
 	return g.ask(ctx, wire.Setup, setup, o.SetupTimeout)
 }
 

@@ -34,7 +34,13 @@ type Layout struct {
 	// Config is the kernel's .config, for /boot/config-RELEASE, where
 	// programs look that find no /proc/config.gz; or empty.
 	Config []byte
+	// Cores is the directory for core dumps, or empty: then there are none.
+	Cores string
 }
+
+// coreLimit bounds a core dump, in bytes. A program in Go dumps all that it has
+// ever used of its heap; half a gigabyte is a quarter of a guest's memory.
+const coreLimit = 512 << 20
 
 // A Share is a directory of the host, exported read-only. The guest has a
 // tmpfs overlaid on it, so that tests may write and nothing leaves the guest.
@@ -160,6 +166,9 @@ func (l Layout) steps(release string) []wire.Step {
 		if dir != "/" {
 			b.add(wire.Step{Mkdir: &wire.Mkdir{Path: dir}})
 		}
+	}
+	if l.Cores != "" { // tests may give up being root
+		b.mkdir(l.Cores, 0o1777)
 	}
 	if l.Modules != "" { // after the links: /lib is one on most hosts
 		b.share(tag(len(shares)), "/lib/modules/"+release)

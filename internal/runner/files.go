@@ -26,7 +26,9 @@ type kept struct {
 	artifacts []artifactDir
 	failed    []*failedTest // in the order of their ends
 	settling  sync.WaitGroup
-	collected guest.Collected
+	collected guest.Collected // of what the tests wrote
+	cores     guest.Collected
+	left      int   // files that stay in the guest
 	err       error // of writing
 }
 
@@ -130,12 +132,12 @@ func (pr *packageRun) artifactsAt(test, path string) string {
 }
 
 // rename gives the tests' own directories in dir their names.
-func (pr *packageRun) rename(dir string) error {
+func (pr *packageRun) rename(dir string, c *guest.Collected) error {
 	for _, a := range pr.kept.artifacts {
 		found := false
-		for i, name := range pr.kept.collected.Files {
+		for i, name := range c.Files {
 			if below, ok := strings.CutPrefix(name, a.guest+"/"); ok {
-				pr.kept.collected.Files[i], found = filepath.Join(a.local, below), true
+				c.Files[i], found = filepath.Join(a.local, below), true
 			}
 		}
 		if !found {
@@ -159,22 +161,62 @@ func (pr *packageRun) collect(ctx context.Context, runErr error) error {
 	} else if runErr != nil {
 		return nil
 	}
+	pr.collecting.Lock()
+	defer pr.collecting.Unlock()
+	written, err := pr.take(ctx, pr.pkg.guestArtifacts(), bundle.Artifacts, pr.rename)
+	pr.kept.collected = written
+	if err != nil {
+		return err
+	}
+	if pr.kept.cores, err = pr.take(ctx, guestCores, bundle.Cores, pr.addProgram); err != nil {
+		return err
+	}
+	return nil
+}
+
+// take copies a directory of the guest's into the package's, as far as the
+// kernel's limits go. What came is finished before it is put there.
+func (pr *packageRun) take(ctx context.Context, from, name string, finish func(dir string, c *guest.Collected) error) (guest.Collected, error) {
 	k := pr.kernelRun
-	k.collecting.Lock()
-	defer k.collecting.Unlock()
-	dir := filepath.Join(pr.bundleDir(), bundle.Artifacts)
-	c, err := pr.guest.Collect(ctx, pr.pkg.guestArtifacts(), dir+".partial", guest.Limits{
+	dir := filepath.Join(pr.bundleDir(), name)
+	c, err := pr.guest.Collect(ctx, from, dir+".partial", guest.Limits{
 		// 0 would be no bound. One byte and one file more do no harm.
 		Bytes: max(1, k.Artifacts.Bytes-k.collected.Bytes),
 		Files: max(1, k.Artifacts.Files-k.collected.Files),
 	})
 	k.collected.Bytes += c.Bytes
 	k.collected.Files += len(c.Files)
-	pr.kept.collected = c
-	if len(c.Files) > 0 {
-		err = errors.Join(err, pr.rename(dir+".partial"), os.Rename(dir+".partial", dir))
+	var remote *guest.RemoteError
+	if errors.As(err, &remote) { // a test may have removed the directory
+		c.Left, err = append(c.Left, remote.Error()), nil
 	}
-	return err
+	if len(c.Files) > 0 {
+		err = errors.Join(err, finish(dir+".partial", &c), os.Rename(dir+".partial", dir))
+	}
+	return c, err
+}
+
+// guestCores is where the guest's kernel writes core dumps.
+const guestCores = "/run/vmtest/cores"
+
+// addProgram puts the test binary beside core dumps, for they are read with it.
+func (pr *packageRun) addProgram(dir string, c *guest.Collected) (err error) {
+	from, err := os.Open(filepath.Join(pr.bins, pr.pkg.binary))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	name := filepath.Base(pr.pkg.binary)
+	to, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if errors.Is(err, os.ErrExist) { // dumps have other names: it is a test's own
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.Files = append(c.Files, name)
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Close())
 }
 
 // keep puts into the bundle what the package leaves, and says so in the stream.
@@ -196,20 +238,28 @@ func (pr *packageRun) keep(end result.Action) {
 		pr.kept.err = errors.Join(pr.kept.err, writeFile(filepath.Join(pr.bundleDir(), bundle.Output), out.Bytes()))
 		e.Files = append(e.Files, bundle.Output)
 	}
-	c := pr.kept.collected
-	for _, name := range c.Files {
-		e.Files = append(e.Files, filepath.Join(bundle.Artifacts, name))
-	}
-	if n := len(c.Left) + c.More; n > 0 {
-		e.Reason = fmt.Sprintf("%d of its files were left in the guest", n)
-		e.Lines = c.Left
-		if c.More > 0 {
-			e.Lines = append(slices.Clone(c.Left), fmt.Sprintf("… and %d more", c.More))
-		}
+	pr.kept.told(&e, bundle.Artifacts, pr.kept.collected)
+	pr.kept.told(&e, bundle.Cores, pr.kept.cores)
+	if e.Reason != "" {
 		e.Hint = fmt.Sprintf("regular files are kept, at most %d bytes and %d of them on a kernel; -artifacts-limit sets the bytes", pr.Artifacts.Bytes, pr.Artifacts.Files)
 	}
 	if len(e.Files) > 0 || e.Reason != "" {
 		pr.emit(e)
+	}
+}
+
+// told adds to the event what was collected, and what was not.
+func (k *kept) told(e *result.Event, dir string, c guest.Collected) {
+	for _, name := range c.Files {
+		e.Files = append(e.Files, filepath.Join(dir, name))
+	}
+	if n := len(c.Left) + c.More; n > 0 {
+		k.left += n
+		e.Reason = fmt.Sprintf("%d of its files were left in the guest", k.left)
+		e.Lines = append(e.Lines, c.Left...)
+	}
+	if c.More > 0 {
+		e.Lines = append(e.Lines, fmt.Sprintf("… and %d more", c.More))
 	}
 }
 

@@ -160,6 +160,7 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 func (k *kernelRun) layout() guest.Layout {
 	l := k.space.Layout()
 	l.Shares = append(l.Shares, guest.Share{Path: k.bins, Target: guestBins})
+	l.Cores = guestCores
 	for _, p := range k.runnable() {
 		l.Dirs = append(l.Dirs, p.guestArtifacts())
 	}

@@ -21,7 +21,7 @@ func TestVerifierLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	way := asm.Instructions{asm.LoadImm(asm.R3, 0x7eef_dead_beef_cafe, asm.DWord)}
-	for range 130_000 {
+	for range 100_000 {
 		way = append(way, asm.Mov.Reg(asm.R4, asm.R3), asm.Mov.Reg(asm.R5, asm.R4))
 	}
 	way = append(way, asm.Mov.Reg(asm.R0, asm.R9), asm.Return()) // nobody has written to R9
