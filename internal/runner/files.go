@@ -131,20 +131,24 @@ func (pr *packageRun) artifactsAt(test, path string) string {
 	return filepath.Join(pr.bundleDir(), bundle.Artifacts, local)
 }
 
-// rename gives the tests' own directories in dir their names.
+// rename gives the tests' own directories in dir their names, unless a test has
+// taken the name itself.
 func (pr *packageRun) rename(dir string, c *guest.Collected) error {
 	for _, a := range pr.kept.artifacts {
-		found := false
-		for i, name := range c.Files {
-			if below, ok := strings.CutPrefix(name, a.guest+"/"); ok {
-				c.Files[i], found = filepath.Join(a.local, below), true
-			}
+		from, to := filepath.Join(dir, a.guest), filepath.Join(dir, a.local)
+		if info, err := os.Lstat(from); err != nil || !info.IsDir() {
+			continue // it has no files
 		}
-		if !found {
+		if _, err := os.Lstat(to); err == nil {
 			continue
 		}
-		if err := os.Rename(filepath.Join(dir, a.guest), filepath.Join(dir, a.local)); err != nil {
+		if err := os.Rename(from, to); err != nil {
 			return err
+		}
+		for i, name := range c.Files {
+			if below, ok := strings.CutPrefix(name, a.guest+"/"); ok {
+				c.Files[i] = filepath.Join(a.local, below)
+			}
 		}
 	}
 	return nil
@@ -347,9 +351,10 @@ func section(file string, from, until int64) ([]byte, error) {
 	defer f.Close()
 	before := min(from, lineBefore)
 	b, err := io.ReadAll(io.NewSectionReader(f, from-before, before+until-from))
-	if int64(len(b)) >= before {
-		b = b[bytes.LastIndexByte(b[:before], '\n')+1:]
+	if int64(len(b)) < before { // it ends before
+		return nil, err
 	}
+	b = b[bytes.LastIndexByte(b[:before], '\n')+1:]
 	return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), err
 }
 
