@@ -73,7 +73,7 @@ func (k *kernelRun) shown() boot.Settings {
 		if show != nil {
 			show(argv)
 		}
-		text := "# Descriptors 3 and 4 are vmtest's ends of the wire and the console.\n" + bundle.Quote(argv) + "\n"
+		text := "# What has fd= in it is connected to vmtest. With -incoming, a saved machine goes on; -cold boots one instead.\n" + bundle.Quote(argv) + "\n"
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 		if err == nil {
 			_, err = f.WriteString(text)
