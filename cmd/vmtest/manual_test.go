@@ -114,7 +114,7 @@ type blockReader struct {
 
 var (
 	usesAction = regexp.MustCompile(`uses: bpf-vmtest/bpf-vmtest@`)
-	inputLine  = regexp.MustCompile(`^[a-z-]+:`)
+	inputLine  = regexp.MustCompile(`^[a-z][a-z-]*:`)
 )
 
 func (r *blockReader) read(number int, line string) []saying {
@@ -154,7 +154,7 @@ type tableReader struct {
 
 var (
 	codeSpan  = regexp.MustCompile("`([^`]+)`")
-	inputSpan = regexp.MustCompile(`^[a-z-]+(: .*)?$`)
+	inputSpan = regexp.MustCompile(`^[a-z][a-z-]*(: .*)?$`)
 )
 
 func (r *tableReader) read(number int, line string) (said []saying) {
