@@ -19,9 +19,19 @@ import (
 // Fetch copies a file or a directory's regular files from the guest to a
 // directory of the host, under the name it has there.
 func (g *Guest) Fetch(ctx context.Context, path, dir string) error {
-	_, err := g.fetch(ctx, wire.FetchMsg{Path: path}, func(r io.Reader) error { return unpack(r, dir) })
+	_, err := g.fetch(ctx, wire.FetchMsg{Path: path, Bytes: maxFetch}, func(r io.Reader) error {
+		return unpack(io.LimitReader(r, maxFetch+slack), dir)
+	})
 	return err
 }
+
+const (
+	// maxFetch is for files that are the only ones: a coverage profile, a
+	// configuration.
+	maxFetch = 1 << 30
+	// slack is what a stream may have beyond the files' contents.
+	slack = 64 << 20
+)
 
 // FetchFile copies a file of at most max bytes from the guest to path to, where
 // nothing is yet. A [*RemoteError] says that the guest has no such file, or a
@@ -92,7 +102,9 @@ func (g *Guest) Collect(ctx context.Context, path, dir string, l Limits) (Collec
 	return c.Collected, err
 }
 
-// fetch hands the stream to take, which need not read all of it.
+// fetch hands the stream to take, which need not read all of it. A stream that
+// goes on beyond the bytes of the message is none of our init's: nothing more is
+// to be had of that guest.
 func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader) error) (wire.FetchedMsg, error) {
 	r, w := io.Pipe()
 	p := &process{stdout: w, stderr: io.Discard}
@@ -101,9 +113,14 @@ func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader)
 
 	var taken sync.WaitGroup
 	var takeErr error
+	flooded := make(chan struct{})
 	taken.Go(func() {
 		takeErr = take(r)
-		_, _ = io.Copy(io.Discard, r) // the guest must not be left blocked
+		// The guest must not be left blocked.
+		if n, _ := io.CopyN(io.Discard, r, m.Bytes+slack); n == m.Bytes+slack {
+			close(flooded)
+		}
+		r.Close()
 	})
 	err := g.conn.SendMsg(wire.Fetch, id, m)
 	if err == nil {
@@ -111,6 +128,8 @@ func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader)
 		case <-p.done:
 		case <-g.gone:
 			err = g.lost("while " + m.Path + " was being fetched")
+		case <-flooded:
+			err = errors.New("it sends more than was asked for")
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}

@@ -1,0 +1,85 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+)
+
+// answering is a guest whose init answers the first frame so.
+func answering(t *testing.T, answer func(*wire.Conn)) *Guest {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { near.Close(); far.Close() })
+	g := &Guest{
+		conn: wire.NewConn(near), control: make(chan wire.Frame, 1), commands: map[uint32]*process{},
+		gone: make(chan struct{}), pulse: pulse{sysrq: make(chan struct{}, 1)},
+	}
+	go g.receive()
+	go func() {
+		conn := wire.NewConn(far)
+		if f, err := conn.Read(); err == nil && f.Type == wire.Fetch {
+			answer(conn)
+		}
+	}()
+	return g
+}
+
+func TestFetchFile(t *testing.T) {
+	send := func(c *wire.Conn, b []byte, end wire.FetchedMsg) {
+		_ = c.Send(wire.Data, 1, b)
+		_ = c.SendMsg(wire.Fetched, 1, end)
+	}
+	archive := tarOf(t, file("types")).Bytes()
+	for name, tt := range map[string]struct {
+		answer func(*wire.Conn)
+		max    int64
+		remote bool // the error is of the guest's
+		err    string
+	}{
+		"whole":     {func(c *wire.Conn) { send(c, archive, wire.FetchedMsg{}) }, 100, false, ""},
+		"none":      {func(c *wire.Conn) { send(c, nil, wire.FetchedMsg{Error: "open x: no such \x1bfile"}) }, 100, true, "no such _file"},
+		"left":      {func(c *wire.Conn) { send(c, nil, wire.FetchedMsg{Left: []string{"its 7 bytes are too many"}}) }, 100, true, "too many"},
+		"too large": {func(c *wire.Conn) { send(c, archive, wire.FetchedMsg{}) }, 3, false, "more came"},
+		"torn":      {func(c *wire.Conn) { send(c, archive[:515], wire.FetchedMsg{}) }, 100, false, "unexpected EOF"},
+		"flood": {func(c *wire.Conn) {
+			for zero := make([]byte, 1<<20); c.Send(wire.Data, 1, zero) == nil; {
+			}
+		}, 100, false, "more than was asked for"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to := filepath.Join(t.TempDir(), "file")
+			err := answering(t, tt.answer).FetchFile(context.Background(), "/sys/types", to, tt.max)
+			var remote *RemoteError
+			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) || errors.As(err, &remote) != tt.remote {
+				t.Errorf("error %v, want %q, of the guest's: %v", err, tt.err, tt.remote)
+			}
+			files, _ := os.ReadDir(filepath.Dir(to))
+			if want := tt.err == ""; (len(files) == 1) != want {
+				t.Errorf("files: %v", files)
+			}
+		})
+	}
+}
+
+// TestCollectError leaves what came before the stream broke.
+func TestCollectError(t *testing.T) {
+	archive := tarOf(t, file("a"), file("b"))
+	g := answering(t, func(c *wire.Conn) {
+		b, _ := io.ReadAll(archive)
+		_ = c.Send(wire.Data, 1, b[:1536+1])
+		_ = c.SendMsg(wire.Fetched, 1, wire.FetchedMsg{Error: "read b: input/output error"})
+	})
+	dir := filepath.Join(t.TempDir(), "new")
+	c, err := g.Collect(context.Background(), "/run/0", dir, Limits{Bytes: 100, Files: 10})
+	if err == nil || len(c.Files) != 1 || strings.Join(tree(t, dir), " ") != "a" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
