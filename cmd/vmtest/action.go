@@ -17,7 +17,7 @@ import (
 )
 
 // action is the GitHub Action of action.yml, in three steps: plan checks the
-// inputs and finds out which kernels are meant, fetch brings those into the
+// inputs, installs what is missing and finds out which kernels are meant, fetch brings those into the
 // cache, and run runs the tests.
 func (a *app) action(ctx context.Context, args []string) error {
 	fs := a.flagSet("action")
@@ -99,11 +99,14 @@ func (a *app) planAction(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if in.Mode == action.Matrix {
-		return a.matrixForAction(ctx, j)
-	}
 	key := ""
-	if in.Mode == action.Test {
+	switch in.Mode {
+	case action.Matrix:
+		return a.matrixForAction(ctx, j)
+	case action.Test:
+		if err := a.setUp(ctx, j.test.arch, j.cache); err != nil {
+			return err
+		}
 		if key, err = a.lockForAction(ctx, j); err != nil {
 			return err
 		}
@@ -125,6 +128,15 @@ func (a *app) matrixForAction(ctx context.Context, j *actionJob) error {
 	if err != nil {
 		return err
 	}
+	refs, err := m.kernels()
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(refs, isDistribution) { // which apt looks up
+		if err := a.setUp(ctx, m.arch, j.cache); err != nil {
+			return err
+		}
+	}
 	legs, err := a.legs(ctx, m)
 	if err != nil {
 		return err
@@ -135,6 +147,11 @@ func (a *app) matrixForAction(ctx context.Context, j *actionJob) error {
 	}
 	fmt.Fprintln(a.stdout, text)
 	return action.Outputs{"matrix": text, "kernels": m.kernel}.Set()
+}
+
+func isDistribution(ref kernelref.Ref) bool {
+	_, ok := ref.Source().(kernelref.Distribution)
+	return ok
 }
 
 // lockForAction writes a lock file, which begins as the module's, so that the
@@ -216,7 +233,7 @@ func (a *app) runAction(ctx context.Context, j *actionJob) error {
 		err = a.report(ctx, slices.Concat(files.ReportFlags(), j.Args))
 	} else {
 		a.progress("vmtest test " + bundle.Quote(j.Args))
-		err = a.test(ctx, slices.Concat([]string{"-setup"}, files.TestFlags(j.Coverage), j.Args))
+		err = a.test(ctx, slices.Concat(files.TestFlags(j.Coverage), j.Args))
 	}
 	outputs, outErr := files.Outputs()
 	if outErr == nil {

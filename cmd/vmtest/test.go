@@ -193,11 +193,7 @@ func (a *app) test(ctx context.Context, args []string) error {
 		return err
 	}
 	if t.setup {
-		groups := []host.Group{host.Run}
-		if t.arch.foreign() {
-			groups = append(groups, host.Group(t.arch))
-		}
-		if err := host.Setup(ctx, host.SetupOptions{Groups: groups, CacheDir: cache, Stdout: a.stderr}); err != nil {
+		if err := a.setUp(ctx, t.arch, cache); err != nil {
 			return err
 		}
 	}
@@ -205,6 +201,15 @@ func (a *app) test(ctx context.Context, args []string) error {
 		return a.testInGuest(ctx, &t, cache)
 	}
 	return a.runTests(ctx, &t, cache, args)
+}
+
+// setUp installs what tests on an architecture's kernels need.
+func (a *app) setUp(ctx context.Context, arch archFlag, cache string) error {
+	groups := []host.Group{host.Run}
+	if arch.foreign() {
+		groups = append(groups, host.Group(arch))
+	}
+	return host.Setup(ctx, host.SetupOptions{Groups: groups, CacheDir: cache, Stdout: a.stderr})
 }
 
 func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []string) (err error) {

@@ -27,6 +27,7 @@ func TestAct(t *testing.T) {
 	}
 	a := act{program: filepath.Join(bin, "act"), kept: t.TempDir()}
 
+	table := ""
 	t.Run("Kernels", func(t *testing.T) {
 		log, out := a.run(t, "kernels")
 		want := map[string]string{"outcome": "failure", "code": "1", "failed": "1", "passed": "21"}
@@ -44,9 +45,28 @@ func TestAct(t *testing.T) {
 				t.Errorf("output %s: %q: %v", name, out[name], err)
 			}
 		}
+		table = a.read(t, "vmtest-results/table.txt")
+		if _, err := os.Stat(filepath.Join(a.results, "vmtest-results/bundle/debian_5.10/console.log")); err != nil {
+			t.Error(err)
+		}
 		expect(t, log, `❗  ::error file=examples/xdp/xdp_test.go,line=\d+,title=TestMark.* failed on debian%3A5\.10::`, 1)
 		expect(t, log, `❗`, 1)
 		expect(t, log, `Summary - ## ❌ vmtest: 21 passed, 1 failed on 2 kernels`, 2)
+	})
+	t.Run("Matrix", func(t *testing.T) {
+		_, out := a.run(t, "joined")
+		want := map[string]string{"outcome": "failure", "code": "1", "failed": "1", "passed": "21"}
+		for name, value := range want {
+			if out[name] != value {
+				t.Errorf("%s is %q, want %q", name, out[name], value)
+			}
+		}
+		if legs, _ := filepath.Glob(filepath.Join(a.results, "legs/*/results.jsonl")); len(legs) != 4 {
+			t.Errorf("legs %q, want 4", legs)
+		}
+		if got := a.read(t, "vmtest-results/table.txt"); got != table {
+			t.Errorf("four jobs make the table\n%swant that of one\n%s", got, table)
+		}
 	})
 	t.Run("Hostile", func(t *testing.T) {
 		log, out := a.run(t, "hostile")
@@ -123,6 +143,16 @@ func (a *act) run(t *testing.T, job string) (log string, outputs map[string]stri
 		t.Fatal(err)
 	}
 	return log, outputs
+}
+
+// read returns what a job has left in a file.
+func (a *act) read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(a.results, name))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(text)
 }
 
 // cacheAction is actions/cache with the commit that action.yml has.

@@ -270,7 +270,7 @@ var taken = map[string]string{
 	"require-kvm": "is the input require-kvm", "cpus": "is the input cpus", "memory": "is the input memory",
 	"timeout": "is the input timeout", "retry": "is the input retry", "shard": "is the input shard",
 	"shard-durations": "is the input durations", "blocklist": "is the input blocklist",
-	"coverprofile": "is the input coverage", "setup": "is given anyway",
+	"coverprofile": "is the input coverage", "setup": "is done anyway",
 	"setup-cmd": "is the input setup", "teardown-cmd": "is the input teardown", "cmd": "is the input command",
 	"artifacts": "is given anyway, with a directory in the one of the input artifacts",
 	"jsonl":     "is given anyway; its file is the output results",

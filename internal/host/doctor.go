@@ -27,6 +27,11 @@ func Doctor(ctx context.Context, o Options) (Report, error) {
 			checks = append(checks, p.check(ctx))
 		}
 	}
+	for _, f := range files {
+		if slices.Contains(groups, f.group) {
+			checks = append(checks, f.check())
+		}
+	}
 	for _, h := range headers {
 		if slices.Contains(groups, h.group) {
 			checks = append(checks, h.check(ctx))

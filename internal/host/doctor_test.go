@@ -222,6 +222,9 @@ func TestPackages(t *testing.T) {
 		}
 		need(p.name, s, p.instead)
 	}
+	for _, f := range files {
+		need(f.name, f.supply, "")
+	}
 	for _, h := range headers {
 		need(h.name, h.supply, "")
 	}

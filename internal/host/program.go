@@ -73,6 +73,18 @@ func parseGoVersion(output string) (Version, error) {
 	return findVersion(name)
 }
 
+func (f file) check() Check {
+	c := Check{Name: f.name, Group: f.group, Status: OK, supply: f.supply}
+	for _, path := range f.paths {
+		if _, err := os.Stat(path); err == nil {
+			c.Detail = path
+			return c
+		}
+	}
+	c.Status, c.Detail = Warn, fmt.Sprintf("%s not found: %s", strings.Join(f.paths, " or "), f.why)
+	return c
+}
+
 func (h header) check(ctx context.Context) Check {
 	c := Check{Name: h.name, Group: h.group, Status: OK, Detail: "found", supply: h.supply}
 	fault := Missing

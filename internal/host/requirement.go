@@ -80,6 +80,24 @@ func architectures() []program {
 	return list
 }
 
+// A file is a requirement met by any of some files. Without it there is only a
+// warning.
+type file struct {
+	name   string // of the check
+	group  Group
+	paths  []string
+	why    string
+	supply supply
+}
+
+var files = []file{
+	// Package distro looks for them. On Debian itself they are always there.
+	{
+		name: "Debian's keys", group: Run, why: "debian: kernels are verified with them", supply: "debian-archive-keyring",
+		paths: []string{"/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"},
+	},
+}
+
 // A header is a requirement met by a C header that the compiler finds.
 type header struct {
 	name     string // of the check

@@ -23,7 +23,9 @@ var packages = map[supply]map[manager][]string{
 	"qemu-system-aarch64": {apt: {"qemu-system-arm"}, dnf: {"qemu-system-aarch64-core"}, pacman: {"qemu-system-aarch64"}, zypper: {"qemu-arm"}, apk: {"qemu-system-aarch64"}},
 	"kmod":                same("kmod"),
 	"apt":                 {apt: {"apt"}, dnf: {"apt"}},
-	"dpkg":                {apt: {"dpkg"}, dnf: {"dpkg"}, pacman: {"dpkg"}, zypper: {"dpkg"}, apk: {"dpkg"}},
+	// Only where apt is, kernels of Debian can be had.
+	"debian-archive-keyring": {apt: {"debian-archive-keyring"}},
+	"dpkg":                   {apt: {"dpkg"}, dnf: {"dpkg"}, pacman: {"dpkg"}, zypper: {"dpkg"}, apk: {"dpkg"}},
 
 	"flex":  same("flex"),
 	"bison": same("bison"),
