@@ -199,11 +199,18 @@ func (e *execRun) workspace(ctx context.Context) (workspace.Workspace, error) {
 func (e *execRun) dirs() []string {
 	dirs := []string{e.dir}
 	if program := e.argv[0]; filepath.IsAbs(program) {
-		if info, err := os.Stat(program); err == nil && info.Mode().IsRegular() {
+		if info, err := os.Stat(program); err == nil && info.Mode().IsRegular() && !e.isShared(filepath.Dir(program)) {
 			dirs = append(dirs, filepath.Dir(program))
 		}
 	}
 	return dirs
+}
+
+// isShared reports whether a directory is of the host's /usr, which is there by
+// itself: a share for /bin would be one too many.
+func (e *execRun) isShared(dir string) bool {
+	real, err := filepath.EvalSymlinks(dir)
+	return err == nil && !e.hermetic && !e.arch.foreign() && strings.HasPrefix(real+"/", "/usr/")
 }
 
 func (a *app) runCommand(ctx context.Context, g *boot.Running, e execRun, env []string) (wire.ExitedMsg, error) {

@@ -33,6 +33,7 @@ type testFlags struct {
 	binary         []string // flags for the test binaries
 	vet            string
 	parallel       int
+	isolate        string
 	blocklists     stringList
 	strict         bool
 	splats         bool
@@ -101,6 +102,7 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	t.artifacts.register(fs)
 
 	fs.IntVar(&t.parallel, "parallel-kernels", 0, "kernels to run at a time (default by cores and memory)")
+	fs.StringVar(&t.isolate, "isolate", "", "`what` gets a fresh machine: run, all packages on a kernel share one; or package, each has its own (default package; with -cold or -p, run)")
 	fs.Var(&t.blocklists, "blocklist", "read this `file` instead of the module's .vmtest; may be repeated")
 	fs.BoolVar(&t.strict, "blocklist-strict", false, "fail when an entry matches nothing, has expired, or expects a failure that passes")
 	fs.BoolVar(&t.splats, "fail-on-splat", true, "fail when the kernel reports a fault in itself")
@@ -170,7 +172,7 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 	if err := errors.Join(t.outputs.check(), t.artifacts.check()); err != nil {
 		return err
 	}
-	for _, check := range []func() error{t.checkRetry, t.checkShard, t.checkMode} {
+	for _, check := range []func() error{t.checkIsolate, t.checkRetry, t.checkShard, t.checkMode} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -281,6 +283,7 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 		Hermetic:    t.hermetic,
 		Mounts:      mounts,
 		Env:         t.environment(),
+		PerPackage:  t.isolate == "package",
 		Parallel:    t.parallel,
 		Bundle:      kept,
 		Artifacts:   t.artifacts.limits(),

@@ -37,6 +37,25 @@ func (t *testFlags) checkCommand(fs *flag.FlagSet) (err error) {
 	return err
 }
 
+// checkIsolate checks -isolate, and decides where it is not given: a machine
+// costs little if it need not boot.
+func (t *testFlags) checkIsolate() error {
+	switch t.isolate {
+	case "":
+		t.isolate = "package"
+		if t.settings.Cold || t.P > 1 {
+			t.isolate = "run"
+		}
+	case "run", "package":
+	default:
+		return usagef("", "-isolate %s: want run or package", t.isolate)
+	}
+	if t.isolate == "package" && t.P > 1 {
+		return usagef("-parallel-kernels runs several machines at a time", "-isolate package: with -p %d packages would share a machine", t.P)
+	}
+	return nil
+}
+
 // checkRetry refuses what makes no sense together with -retry.
 func (t *testFlags) checkRetry() error {
 	switch {

@@ -27,7 +27,8 @@ type kernelRun struct {
 	*Run
 	name    string
 	file    string // the name, in the names of files
-	attempt int    // which machine of the kernel's this is, from 1
+	attempt int    // how many machines its tasks have run in, with this
+	later   bool   // another package's machine has been announced as this kernel's
 	tasks   []task
 	guest   *boot.Running
 	log     *console.Log
@@ -50,11 +51,43 @@ type kernelRun struct {
 	ended   map[string]*task // by package: what has to run again, or nil
 }
 
-// runKernel boots one kernel and runs all packages on it, and in further
-// machines what failed. Whatever happens is in the stream afterwards.
+// runKernel boots one kernel and runs all packages on it, in one machine or in
+// one each, and in further machines what failed. Whatever happens is in the
+// stream afterwards.
 func (r *Run) runKernel(ctx context.Context, res *resolution) {
 	start := time.Now()
-	k := r.machine(res, 1, r.tasks())
+	groups := r.groups()
+	var k *kernelRun
+	for n, tasks := range groups {
+		var err error
+		k, err = r.runGroup(ctx, res, k, tasks)
+		if err != nil && (ctx.Err() != nil || !k.ready) { // the others would come no further
+			rest := r.machine(res, 1, slices.Concat(groups[n+1:]...))
+			rest.blocked = k.blocked
+			rest.notRun(ctx, err)
+			break
+		}
+	}
+	r.emit(result.Event{Action: result.Ended, Kernel: k.name, Elapsed: result.Seconds(time.Since(start)), Console: k.console, Path: k.dir})
+}
+
+// groups are the packages by the machines that they run in first.
+func (r *Run) groups() [][]task {
+	tasks := r.tasks()
+	if !r.PerPackage || len(tasks) == 0 {
+		return [][]task{tasks}
+	}
+	return slices.Collect(slices.Chunk(tasks, 1))
+}
+
+// runGroup runs packages in one machine, and in further ones what failed. It
+// returns the last machine, and what it was lost by; before is the one before
+// these, or nil.
+func (r *Run) runGroup(ctx context.Context, res *resolution, before *kernelRun, tasks []task) (*kernelRun, error) {
+	k := r.machine(res, 1, tasks)
+	if before != nil {
+		k.later, k.collected = true, before.collected
+	}
 	for {
 		err := res.err
 		if err == nil {
@@ -66,11 +99,10 @@ func (r *Run) runKernel(ctx context.Context, res *resolution) {
 		tasks := k.retried(ctx)
 		if tasks == nil {
 			k.notRun(ctx, err)
-			break
+			return k, err
 		}
 		k = r.machine(res, k.attempt+1, tasks)
 	}
-	r.emit(result.Event{Action: result.Ended, Kernel: k.name, Elapsed: result.Seconds(time.Since(start)), Console: k.console, Path: k.dir})
 }
 
 // machine is a kernel's part of a run on a machine of its own.
@@ -108,7 +140,9 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 	k.earlier = before.Size()
 
 	k.log = console.NewLog(f, nil)
-	k.Progress("boot " + k.name + k.again())
+	if !k.later {
+		k.Progress("boot " + k.name + k.again())
+	}
 	m := boot.Machine{Settings: k.shown(), Kernel: res.kernel, Layout: k.layout(), Base: k.Base, Dir: dir, Log: k.log}
 	if k.guest, err = m.Boot(ctx); err != nil {
 		return err
@@ -120,7 +154,9 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 		Accel: k.guest.Accel.String(), Note: k.guest.Note, Without: k.guest.Skipped,
 		CPUs: k.guest.CPUs, MemoryMiB: k.guest.MemoryMiB, Boot: k.guest.Took.Round(time.Millisecond).Seconds(), Warm: k.guest.Warm,
 	}
-	k.emit(result.Event{Action: result.Kernel, Machine: info})
+	if !k.later {
+		k.emit(result.Event{Action: result.Kernel, Machine: info})
+	}
 	if err := k.booted(res, info); err != nil {
 		return err
 	}

@@ -58,6 +58,8 @@ type Run struct {
 	Hermetic  bool
 	Mounts    []guest.Share
 	Env       []string // more of the guest's environment, NAME=value
+	// PerPackage gives each package a machine of its own.
+	PerPackage bool
 	// Parallel is how many machines run at once; 0 is as many as cores and
 	// memory allow.
 	Parallel int
