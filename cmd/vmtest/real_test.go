@@ -224,6 +224,34 @@ func TestReal(t *testing.T) {
 	t.Run("files", r.testFiles)
 	t.Run("go test -exec", r.testGoTestExec)
 	t.Run("another architecture", r.testForeign)
+	t.Run("retry", r.testRetry)
+}
+
+// testRetry runs a test again that fails until its machine is a second one, and
+// commands before and after it in both.
+func (r *realVmtest) testRetry(t *testing.T) {
+	dir, marks := r.module(t, "retry"), t.TempDir()
+	var stdout, stderr syncBuffer
+	cmd := r.command(t.Context(), dir, nil, "test", "-kernel", realNew, "-retry", "1", "-mount", marks+":/marks",
+		"-setup-cmd", "touch /run/before; ls /sys/fs/bpf", "-teardown-cmd", "ls /sys/fs/bpf", ".")
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // before the second machine has booted
+		for ; !strings.Contains(stderr.String(), "again, attempt 2 of 2"); time.Sleep(10 * time.Millisecond) {
+			if t.Context().Err() != nil {
+				return
+			}
+		}
+		_ = os.WriteFile(filepath.Join(marks, "again"), nil, 0o644)
+	}()
+	err := cmd.Wait()
+	run := vmtestRun{stdout: stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode(), left: r.left()}
+	run.want(t, 0, "not yet", "[attempt 2]", "flaky example.com/retry.TestFlaky: failed 1 of 2 times", "1 passed, 0 failed, 1 flaky on 1 kernel")
+	if n := strings.Count(run.stderr, "teardown: left"); err != nil || n != 2 || strings.Contains(run.stderr, "setup: left") {
+		t.Errorf("%d machines had what the test left at their end, or one at its beginning: %v", n, err)
+	}
 }
 
 // testGoTestExec compares the verdicts of go test -exec with vmtest test's.
