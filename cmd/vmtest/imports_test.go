@@ -44,6 +44,7 @@ var allowed = map[string]string{
 	"bench/recipe":        "internal/kver kconfig",
 	"initramfs/init":      "initramfs/wire",
 
+	"bench":                            "",
 	"builder/patch":                    "",
 	"initramfs":                        "",
 	"internal/features/probe":          "internal/features",
