@@ -9,7 +9,7 @@ var promises = []promiseGroup{
 		{"G4", "the kernel warns while every test passes", "its first lines, and how the [blocklist](blocklist.md) would allow it", "1; 0 where it is allowed", alone(proveWarning)},
 		{"G5", "a soft lockup, a stall, a task that hangs in the kernel", "what the kernel said; its tasks go to the console before it is killed", "3", all(alone(proveLockup), alone(proveHungTask))},
 		{"G6", "a test loops, or stops and cannot say so", "\"timed out after …\"; before it is killed the kernel writes its tasks to the console", "1", real(proveTimeout)},
-		{"G7", "the guest runs out of memory and kills a test", "that, and that `-memory` gives it more", "1", real(proveOOM)},
+		{"G7", "the guest runs out of memory and kills a test", "that, and that `-memory` gives it more", "1", alone(proveOOM)},
 		{"G8", "a test dies of a signal, also after its last test", "the signal's name", "1", real(proveSignals)},
 		{"G9", "a command of `vmtest exec` ends with 0, 1, 2, 3, 124, 126, 127 or 255", "nothing, where it was the command; a line `vmtest: error:`, where it was not", "the command's", all(script("G9"), executed("echo out; exit 255", 255, "out\n"))},
 		{"G10", "a test reboots or powers off the machine, or kills its init", "\"the guest went down while … was running\", or the kernel's panic", "3", all(alone(proveReboot), executed("echo o >/proc/sysrq-trigger; sleep 600", 3, "the guest went down while sh was running"), executed("kill -9 1; echo still alive; sleep 1; kill -TERM 1; sleep 600", 3, "still alive", "while sh was running"))},

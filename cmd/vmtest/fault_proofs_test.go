@@ -176,9 +176,9 @@ func proveSeparate(f *faults, t *testing.T) {
 	}
 }
 
-// runEnds lets tests end in many ways, in a small guest.
+// runEnds lets tests end in many ways.
 func runEnds(r *realVmtest, t *testing.T) vmtestRun {
-	return r.run(t, r.module(t, "ends"), nil, "test", "-memory", "512", "-timeout", "30s", "-kernel", realNew, "./...")
+	return r.run(t, r.module(t, "ends"), nil, "test", "-timeout", "30s", "-kernel", realNew, "./...")
 }
 
 func proveTimeout(f *faults, t *testing.T) {
@@ -191,8 +191,9 @@ func proveTimeout(f *faults, t *testing.T) {
 	}
 }
 
-func proveOOM(f *faults, t *testing.T) {
-	f.ends().want(t, 1, "--- FAIL: TestMemory: killed by the guest's OOM killer; -memory gives it more")
+func proveOOM(r *realVmtest, t *testing.T) {
+	r.run(t, r.module(t, "oom"), nil, "test", "-memory", "384", "-kernel", realNew, ".").want(t, 1,
+		"--- FAIL: TestMemory: killed by the guest's OOM killer; -memory gives it more")
 }
 
 func proveSignals(f *faults, t *testing.T) {
