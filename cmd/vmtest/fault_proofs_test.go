@@ -218,7 +218,7 @@ func proveCrash(f *faults, t *testing.T) {
 		"--- FAIL: TestCrash: the kernel panicked", "in TestCrash of example.com/crash",
 		"Kernel panic - not syncing: sysrq triggered crash", "before the crash", "1 passed, 1 failed, 2 not run",
 	)
-	if !strings.Contains(run.console, "end Kernel panic") {
+	if !strings.Contains(run.console, "Kernel panic - not syncing: sysrq triggered crash") {
 		t.Error("the panic is not in the console's file")
 	}
 }

@@ -23,7 +23,8 @@ func TestBefore(t *testing.T) { fmt.Println("before the fault") }
 // TestOops makes the module's init read from address 0. The kernel ends the
 // thread that loads it, and this test passes.
 func TestOops(t *testing.T) {
-	go load(t, "init_module", 0, []byte{0x31, 0xc0, 0x8b, 0x00}) // xor eax, eax; mov eax, [rax]
+	back := make(chan error, 1)
+	go func() { back <- load("init_module", 0, []byte{0x31, 0xc0, 0x8b, 0x00}) }() // xor eax, eax; mov eax, [rax]
 	for {
 		var taint int
 		b, err := os.ReadFile("/proc/sys/kernel/tainted")
@@ -33,13 +34,21 @@ func TestOops(t *testing.T) {
 		if _, _ = fmt.Sscan(string(b), &taint); taint&(1<<7) != 0 { // TAINT_DIE
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case err := <-back:
+			t.Fatalf("the thread came back: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 
 // TestWarn takes away the call that ftrace expects at the start of a function, and
 // the kernel's own check warns. Nothing else comes of it.
-func TestWarn(t *testing.T) { load(t, "init_module", -5, []byte{0x90, 0x90, 0x90, 0x90, 0x90}) }
+func TestWarn(t *testing.T) {
+	if err := load("init_module", -5, []byte{0x90, 0x90, 0x90, 0x90, 0x90}); err != nil {
+		t.Error(err)
+	}
+}
 
 // TestLockup never comes back from the kernel: the module makes a device, for
 // which it holds the lock of all network devices, and another process waits for
@@ -61,8 +70,8 @@ func TestLockup(t *testing.T) {
 	}
 	runtime.LockOSThread()
 	pin(t, 0, 1)
-	load(t, "dummy_setup", 0, []byte{0xeb, 0xfe}) // jmp .
-	t.Error("the kernel survived it")
+	err := load("dummy_setup", 0, []byte{0xeb, 0xfe}) // jmp .
+	t.Errorf("the kernel survived it: %v", err)
 }
 
 // pin puts a process, or with 0 this thread, on a CPU.
@@ -84,29 +93,29 @@ func sysctl(t *testing.T, name, value string) {
 
 // load loads the module with code in the place of a symbol's, so many bytes
 // after what ftrace changes itself.
-func load(t *testing.T, symbol string, skip int, code []byte) {
-	t.Helper()
+func load(symbol string, skip int, code []byte) error {
 	files, _ := filepath.Glob("/lib/modules/*/kernel/drivers/net/dummy.ko*")
 	if len(files) != 1 {
-		t.Fatalf("no module dummy: %v", files)
+		return fmt.Errorf("no module dummy: %v", files)
 	}
 	image, err := os.ReadFile(files[0])
 	if filepath.Ext(files[0]) == ".xz" {
 		image, err = exec.Command("xz", "-dc", files[0]).Output()
 	}
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	// Without its end a signature is none, where a wrong one is refused.
 	image = bytes.TrimSuffix(image, []byte("~Module signature appended~\n"))
 	if err := patch(image, symbol, skip, code); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	params := []byte{0}
 	_, _, errno := syscall.Syscall(syscall.SYS_INIT_MODULE, uintptr(unsafe.Pointer(&image[0])), uintptr(len(image)), uintptr(unsafe.Pointer(&params[0])))
 	if errno != 0 {
-		t.Errorf("load the module: %v", errno)
+		return fmt.Errorf("load the module: %w", errno)
 	}
+	return nil
 }
 
 // patch writes code over a function, and takes out the relocations there.
