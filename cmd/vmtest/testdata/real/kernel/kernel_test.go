@@ -64,7 +64,8 @@ func TestLockup(t *testing.T) {
 			pin(t, pid, 0)
 		}
 	}
-	waits := exec.Command("sh", "-c", "sleep 2; exec taskset -c 0 ip link set lo down")
+	waits := exec.Command("taskset", "-c", "0", os.Args[0], "-test.run=^TestWaiter$")
+	waits.Env = append(os.Environ(), "WAIT=1")
 	if err := waits.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +73,20 @@ func TestLockup(t *testing.T) {
 	pin(t, 0, 1)
 	err := load("dummy_setup", 0, []byte{0xeb, 0xfe}) // jmp .
 	t.Errorf("the kernel survived it: %v", err)
+}
+
+// TestWaiter is TestLockup's other process: it changes a network device.
+func TestWaiter(t *testing.T) {
+	if os.Getenv("WAIT") == "" {
+		t.Skip("it is no test by itself")
+	}
+	time.Sleep(2 * time.Second)
+	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ifreq := [40]byte{'l', 'o', 16: syscall.IFF_UP}
+	syscall.RawSyscall(syscall.SYS_IOCTL, uintptr(s), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&ifreq)))
 }
 
 // pin puts a process, or with 0 this thread, on a CPU.
