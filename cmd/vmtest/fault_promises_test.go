@@ -4,7 +4,7 @@ package main
 var promises = []promiseGroup{
 	{"The guest", []promise{
 		{"G1", "the kernel panics before init, or cannot unpack the initramfs", "that it did, its panic, a hint", "3", real(provePanicAtBoot)},
-		{"G2", "a test crashes the kernel", "the test that was running and the panic; later tests are \"not run\"", "3", real(proveCrash)},
+		{"G2", "a test crashes the kernel", "the test that was running and the panic; later tests of the package are \"not run\"", "3", real(proveCrash)},
 		{"G3", "an oops that does not panic", "its first lines", "1, or 0 with `-fail-on-splat=false`", alone(proveOops)},
 		{"G4", "the kernel warns while every test passes", "its first lines, and how the [blocklist](blocklist.md) would allow it", "1; 0 where it is allowed", alone(proveWarning)},
 		{"G5", "a soft lockup, a stall, a task that hangs in the kernel", "what the kernel said; its tasks go to the console before it is killed", "3", alone(proveLockup)},

@@ -115,8 +115,9 @@ func (r *realVmtest) consoles() string {
 	return all.String()
 }
 
-// module copies a module out of testdata, as a repository of its own.
-func (r *realVmtest) module(t *testing.T, name string) string {
+// module copies a module out of testdata, as a repository of its own, which must
+// not have changed when the test ends. Prepare puts further files into it.
+func (r *realVmtest) module(t *testing.T, name string, prepare ...func(dir string) error) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "real", name))); err != nil {
@@ -125,6 +126,11 @@ func (r *realVmtest) module(t *testing.T, name string) string {
 	mod := "module example.com/" + name + "\n\ngo 1.26\n"
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o644), os.Mkdir(filepath.Join(dir, ".git"), 0o755)); err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range prepare {
+		if err := f(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 	before := hashTree(t, dir)
 	t.Cleanup(func() {
