@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -79,7 +80,7 @@ func newActionJob(job *action.Job, lock string) (*actionJob, error) {
 }
 
 func (a *app) planAction(ctx context.Context) error {
-	in, err := action.Read(action.Input, orElse(os.Getenv("VMTEST_REPOSITORY"), defaultRepository))
+	in, err := action.Read(action.Input, cmp.Or(os.Getenv("VMTEST_REPOSITORY"), defaultRepository))
 	if err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func (a *app) lockForAction(ctx context.Context, j *actionJob) (key string, err 
 			a.progress(fmt.Sprintf("warning: %v", err))
 			complete = false
 		}
-		digests = append(digests, orElse(pin.Digest, ref.String()))
+		digests = append(digests, cmp.Or(pin.Digest, ref.String()))
 	}
 	if complete && digests != nil {
 		slices.Sort(digests)

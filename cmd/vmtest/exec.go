@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -224,7 +225,7 @@ func (a *app) runCommand(ctx context.Context, g *boot.Running, e execRun, env []
 		}
 		defer t.restore()
 		c.TTY, c.Resizes = &t.size, t.resizes
-		c.Env = append(c.Env, "TERM="+orElse(t.name, "linux"))
+		c.Env = append(c.Env, "TERM="+cmp.Or(t.name, "linux"))
 	}
 	signals, stop := a.interrupts.forward()
 	defer stop()

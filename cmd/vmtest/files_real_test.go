@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"debug/elf"
 	"fmt"
@@ -19,7 +20,7 @@ func (r *realVmtest) testFiles(t *testing.T) {
 	dir := r.module(t, "bundle")
 	env := r.workspace(t, dir, "../..") // which has cilium/ebpf
 	out := filepath.Join(t.TempDir(), "out")
-	kernels := orElse(os.Getenv("VMTEST_FILES_KERNELS"), realNew)
+	kernels := cmp.Or(os.Getenv("VMTEST_FILES_KERNELS"), realNew)
 	run := r.run(t, dir, env, "test", "-kernel", kernels, "-artifacts", out, "./...")
 	run.want(t, 1, "lines, ", "has all of it", "what failed tests and the kernel have left is in "+out)
 	if len(run.stdout) > 100_000*len(strings.Split(kernels, ",")) {

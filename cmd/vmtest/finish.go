@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -50,7 +51,7 @@ func (a *app) finishKernel(ctx context.Context, b *buildFlags, k *finishedKernel
 	if parts.Created, err = sourceDate(); err != nil {
 		return err
 	}
-	layout := orElse(b.output, filepath.Join(cache, "layout"))
+	layout := cmp.Or(b.output, filepath.Join(cache, "layout"))
 	name := artifact.Name{Version: r.Version, Flavour: r.BuildInfo.Flavour}
 	tags := []string{b.tag}
 	if b.tag == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func (a *app) kernelsNamed(arch archFlag, verify verifyMode, args []string) ([]k
 	if err != nil {
 		return nil, nil, err
 	}
-	repository := orElse(os.Getenv("VMTEST_REPOSITORY"), defaultRepository)
+	repository := cmp.Or(os.Getenv("VMTEST_REPOSITORY"), defaultRepository)
 	var refs []kernelref.Ref
 	for _, arg := range args {
 		ref, err := kernelref.Parse(arg, repository)

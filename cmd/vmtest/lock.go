@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -59,11 +60,11 @@ func (l lockFlags) wanted(lock *lockfile.File, named []string) ([]wantedPin, err
 			if err != nil {
 				return nil, err
 			}
-			wanted = append(wanted, wantedPin{ref, archFlag(orElse(pin.Arch, string(l.arch)))})
+			wanted = append(wanted, wantedPin{ref, archFlag(cmp.Or(pin.Arch, string(l.arch)))})
 		}
 		return wanted, nil
 	}
-	refs, err := parseKernels(orElse(strings.Join(named, ","), kernelsByDefault()))
+	refs, err := parseKernels(cmp.Or(strings.Join(named, ","), kernelsByDefault()))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -77,11 +78,11 @@ func (m *machineFlags) kernels() ([]kernelref.Ref, error) {
 
 // parseKernels reads a list of references.
 func parseKernels(list string) ([]kernelref.Ref, error) {
-	return kernelref.ParseList(list, orElse(os.Getenv("VMTEST_REPOSITORY"), defaultRepository))
+	return kernelref.ParseList(list, cmp.Or(os.Getenv("VMTEST_REPOSITORY"), defaultRepository))
 }
 
 // kernelsByDefault are the references that -kernel has unless it is given.
-func kernelsByDefault() string { return orElse(os.Getenv("VMTEST_KERNEL_DEFAULT"), defaultKernel) }
+func kernelsByDefault() string { return cmp.Or(os.Getenv("VMTEST_KERNEL_DEFAULT"), defaultKernel) }
 
 // finish checks what the flag package cannot.
 func (m *machineFlags) finish(a *app, cache string) error {
@@ -128,16 +129,9 @@ func (m *machineFlags) shares() ([]guest.Share, error) {
 		if target != "" && !filepath.IsAbs(target) {
 			return nil, usagef("", "-mount %s: the guest's path must be absolute", s)
 		}
-		shares = append(shares, guest.Share{Path: abs, Target: filepath.Clean(orElse(target, abs))})
+		shares = append(shares, guest.Share{Path: abs, Target: filepath.Clean(cmp.Or(target, abs))})
 	}
 	return shares, nil
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // environment resolves -env's bare names.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -67,7 +68,7 @@ func (a *app) pruneCache(ctx context.Context, args []string) error {
 func (a *app) printPruned(r cache.Report) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 	for _, e := range r.Removed {
-		fmt.Fprintf(w, "%s\t%.20s\t%s\t%s\tused %s\n", e.What, e.Name, orElse(e.Of, "-"), size(e.Size), e.Used.Format(time.DateOnly))
+		fmt.Fprintf(w, "%s\t%.20s\t%s\t%s\tused %s\n", e.What, e.Name, cmp.Or(e.Of, "-"), size(e.Size), e.Used.Format(time.DateOnly))
 	}
 	return w.Flush()
 }

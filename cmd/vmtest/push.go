@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -79,7 +80,7 @@ func (a *app) pushKernel(ctx context.Context, args []string) error {
 
 // publish pushes, and moves the tags when it knows that it may.
 func (p *pushFlags) publish(ctx context.Context, repository *publish.Repository, release *publish.Release) ([]publish.Move, error) {
-	date := orElse(p.date, time.Now().UTC().Format("20060102"))
+	date := cmp.Or(p.date, time.Now().UTC().Format("20060102"))
 	tags := publish.Tags{Date: date, Channels: p.channels, Exact: p.tags}
 	var moves []publish.Move
 	var err error

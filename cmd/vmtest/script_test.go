@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 
@@ -29,7 +30,7 @@ var update = flag.Bool("update", false, "write what was printed into the scripts
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"vmtest": func() {
-			autosigner = orElse(os.Getenv("TEST_AUTOSIGNER"), autosigner)
+			autosigner = cmp.Or(os.Getenv("TEST_AUTOSIGNER"), autosigner)
 			main()
 		},
 		"qemu-system-x86_64":  fakeqemu.Main,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -117,7 +118,7 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&t.mode, "mode", "host", "`place` where tests are compiled: host, or guest to run go test itself there")
 	for name, why := range refused {
 		fs.Func(name, unsupported, func(string) error {
-			return errors.New(orElse(why, "profiles are not brought back from a guest yet"))
+			return errors.New(cmp.Or(why, "profiles are not brought back from a guest yet"))
 		})
 	}
 }

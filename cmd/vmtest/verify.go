@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -120,7 +121,7 @@ func (f *verifyFlags) trust() (*attest.Policy, error) {
 	case f.policy != "":
 		return attest.ReadPolicy(f.policy)
 	case f.identity != "":
-		return attest.TrustPolicy(attest.Keyless{Issuer: orElse(f.issuer, attest.GitHubActions), Identity: f.identity}), nil
+		return attest.TrustPolicy(attest.Keyless{Issuer: cmp.Or(f.issuer, attest.GitHubActions), Identity: f.identity}), nil
 	case len(f.keys) == 0:
 		return userPolicy()
 	}
@@ -166,13 +167,13 @@ func (a *app) showReports(reports []attest.Report) error {
 	names := map[attest.PredicateType]string{attest.Signature: "signature", attest.Provenance: "provenance", attest.SBOM: "sbom", "": "bundle"}
 	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 	for _, r := range reports {
-		fmt.Fprintf(w, "%s\t%s\n", orElse(r.Arch, "image"), r.Image)
+		fmt.Fprintf(w, "%s\t%s\n", cmp.Or(r.Arch, "image"), r.Image)
 		for _, f := range r.Findings {
 			result := "holds: " + f.Signer
 			if f.Err != nil {
 				result = "does not hold: " + f.Err.Error()
 			}
-			fmt.Fprintf(w, "  %s\t%s\n", orElse(names[f.Predicate], string(f.Predicate)), result)
+			fmt.Fprintf(w, "  %s\t%s\n", cmp.Or(names[f.Predicate], string(f.Predicate)), result)
 		}
 	}
 	return w.Flush()

@@ -2,6 +2,7 @@
 package boot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,16 +48,8 @@ type Settings struct {
 	Show func(argv []string)
 }
 
-func (s Settings) cpus() int      { return orDefault(s.CPUs, 2) }
-func (s Settings) memoryMiB() int { return orDefault(s.MemoryMiB, 2048) }
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
+func (s Settings) cpus() int      { return cmp.Or(s.CPUs, 2) }
+func (s Settings) memoryMiB() int { return cmp.Or(s.MemoryMiB, 2048) }
 
 // A Machine is one boot that is about to happen.
 type Machine struct {
@@ -145,10 +138,10 @@ func (m Machine) options(a accel.Accel, qemu *machine.Machine) guest.Options {
 		Show:         m.Show,
 		Log:          m.Log,
 		Layout:       m.Layout,
-		BootTimeout:  orDefault(m.BootTimeout, bootTimeout(a)),
+		BootTimeout:  cmp.Or(m.BootTimeout, bootTimeout(a)),
 		SetupTimeout: bootTimeout(a),
 
-		SilenceTimeout: orDefault(m.SilenceTimeout, bootTimeout(a)),
+		SilenceTimeout: cmp.Or(m.SilenceTimeout, bootTimeout(a)),
 	}
 }
 

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -28,7 +29,7 @@ func (m Machine) BootPlain(ctx context.Context, initramfs string, screen io.Writ
 	if m.Console != nil {
 		m.Log.Tee(m.Console)
 	}
-	p := &Plain{Machine: m.qemu(a, initramfs), Accel: a, BootTimeout: orDefault(m.BootTimeout, bootTimeout(a))}
+	p := &Plain{Machine: m.qemu(a, initramfs), Accel: a, BootTimeout: cmp.Or(m.BootTimeout, bootTimeout(a))}
 	p.Plain = true
 	p.Console = io.MultiWriter(m.Log, screen)
 	if m.Show != nil {

@@ -180,18 +180,6 @@ func TestCheckSpace(t *testing.T) {
 	}
 }
 
-func TestAvailableMemory(t *testing.T) {
-	got, err := availableMemory("MemTotal:  100 kB\nMemAvailable:   2048 kB\n")
-	if got != 2<<20 || err != nil {
-		t.Errorf("got %d, %v", got, err)
-	}
-	for _, bad := range []string{"", "MemAvailable: x kB\n", "MemAvailable: -1 kB\n", "MemAvailable: 1 MB\n"} {
-		if got, err := availableMemory(bad); err == nil {
-			t.Errorf("%q: got %d without an error", bad, got)
-		}
-	}
-}
-
 func TestParseGroup(t *testing.T) {
 	for _, g := range Groups() {
 		if got, err := ParseGroup(string(g)); got != g || err != nil {

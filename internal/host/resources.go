@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/meminfo"
 )
 
 const mib = 1 << 20
@@ -86,12 +86,7 @@ func existingParent(dir string) (string, error) {
 
 func checkMemory() Check {
 	c := Check{Name: "memory", Group: Run, Status: OK}
-	data, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		c.Status, c.Detail = Warn, err.Error()
-		return c
-	}
-	free, err := availableMemory(string(data))
+	free, err := meminfo.Available()
 	if err != nil {
 		c.Status, c.Detail = Warn, err.Error()
 		return c
@@ -101,19 +96,6 @@ func checkMemory() Check {
 		c.Status, c.Remedy = Warn, "give VMs less memory, or run fewer kernels at once"
 	}
 	return c
-}
-
-// availableMemory reads /proc/meminfo and returns bytes.
-func availableMemory(meminfo string) (uint64, error) {
-	for line := range strings.Lines(meminfo) {
-		fields := strings.Fields(line)
-		if len(fields) != 3 || fields[0] != "MemAvailable:" || fields[2] != "kB" {
-			continue
-		}
-		n, err := strconv.ParseUint(fields[1], 10, 54)
-		return n << 10, err
-	}
-	return 0, errors.New("read /proc/meminfo: no MemAvailable")
 }
 
 func checkCores() Check {

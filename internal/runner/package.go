@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -282,7 +283,7 @@ func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 		failures++
 	}
 	for _, test := range pr.missing() {
-		pr.emit(result.Event{Action: result.NotRun, Test: test, Reason: orElse(reason, "an earlier test failed")})
+		pr.emit(result.Event{Action: result.NotRun, Test: test, Reason: cmp.Or(reason, "an earlier test failed")})
 	}
 	switch {
 	case reason != "" || failures > 0:

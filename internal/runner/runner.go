@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/meminfo"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/shard"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/workspace"
@@ -183,7 +185,7 @@ func (r *Run) header(packages []*gotest.Package) {
 	for _, ref := range r.Kernels {
 		info.Kernels = append(info.Kernels, ref.String())
 	}
-	info.Root = orElse(workspace.Repository(r.Go.Dir), r.Go.Dir)
+	info.Root = cmp.Or(workspace.Repository(r.Go.Dir), r.Go.Dir)
 	info.Dir, _ = below(info.Root, r.Go.Dir)
 	info.Bundle = r.Bundle.Dir
 	info.Dirs = map[string]string{}
@@ -307,7 +309,7 @@ func (r *Run) compile(ctx context.Context, packages []*gotest.Package) error {
 			r.emit(result.Event{Action: result.Skip, Package: p.ImportPath, Elapsed: result.Seconds(0)})
 		}
 		if failures[i] != "" || p.Broken != "" && r.built[i].binary == "" {
-			r.buildFailed(p, orElse(failures[i], p.Broken))
+			r.buildFailed(p, cmp.Or(failures[i], p.Broken))
 		}
 	}
 	return nil
@@ -318,13 +320,6 @@ func count(packages []*gotest.Package) string {
 		return packages[0].ImportPath
 	}
 	return fmt.Sprintf("%d packages", len(packages))
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // binaryName reads like go test's. Only the number tells m/a_b from m/a/b.
@@ -375,20 +370,8 @@ func (r *Run) parallel() int {
 		return r.Parallel
 	}
 	n := max(1, runtime.NumCPU())
-	if mib := availableMiB(); mib > 0 {
-		n = min(n, max(1, mib/max(r.Machines.MemoryMiB, 2048)))
+	if free, err := meminfo.Available(); err == nil {
+		n = min(n, max(1, int(free>>20)/max(r.Machines.MemoryMiB, 2048)))
 	}
 	return n
-}
-
-// availableMiB is what the host can give without swapping, or 0 when unknown.
-func availableMiB() int {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(b), "MemAvailable:")
-	var kib int
-	_, _ = fmt.Sscan(rest, &kib)
-	return kib >> 10
 }

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/meminfo"
 )
 
 // area is the name of the directory of templates, in the cache and elsewhere;
@@ -45,7 +46,7 @@ func memory() (place, bool) {
 		return place{}, false
 	}
 	private := filepath.Join(root, fmt.Sprintf("vmtest-%d", os.Getuid()))
-	return place{filepath.Join(private, area), int64(fs.Blocks) * fs.Bsize / 8}, isPrivate(private)
+	return place{filepath.Join(private, area), int64(fs.Blocks) * fs.Bsize / 8}, makePrivate(private)
 }
 
 func (s Store) places() []place {
@@ -61,7 +62,8 @@ func (s Store) places() []place {
 // its machine; there must be half.
 func (s Store) choose(memoryMiB int) (place, error) {
 	p, ok := memory()
-	if room := int64(memoryMiB) << 20 / 2; !ok || s.Dir != "" || free(filepath.Dir(p.dir)) < room || available() < room {
+	available, err := meminfo.Available()
+	if room := int64(memoryMiB) << 20 / 2; !ok || err != nil || s.Dir != "" || free(filepath.Dir(p.dir)) < room || int64(available) < room {
 		p = s.disk()
 	}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
@@ -79,9 +81,9 @@ func free(dir string) int64 {
 	return int64(fs.Bavail) * fs.Bsize
 }
 
-// isPrivate makes a directory that nobody else may enter, unless it is there:
+// makePrivate makes a directory that nobody else may enter, unless it is there:
 // anybody may make one in /dev/shm.
-func isPrivate(dir string) bool {
+func makePrivate(dir string) bool {
 	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
 		return false
 	}
@@ -91,16 +93,4 @@ func isPrivate(dir string) bool {
 	}
 	s, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(s.Uid) == os.Getuid()
-}
-
-// available is the memory that the host can give without swapping, in bytes.
-func available() int64 {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(b), "MemAvailable:")
-	var kib int64
-	_, _ = fmt.Sscan(rest, &kib)
-	return kib << 10
 }

@@ -247,7 +247,7 @@ func TestPrivate(t *testing.T) {
 	}
 	for path, want := range map[string]bool{open: false, link: false, mine: true} {
 		for range 2 {
-			if got := isPrivate(path); got != want {
+			if got := makePrivate(path); got != want {
 				t.Errorf("%s: %v", filepath.Base(path), got)
 			}
 		}
