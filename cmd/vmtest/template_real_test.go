@@ -210,7 +210,7 @@ func (m *savedMachine) checkUnsaved(t *testing.T) {
 	if from := m.saw(t, run); from == m.last || strings.Contains(run.stderr, ", warm") {
 		t.Errorf("it has not been booted: %s\n%s", from, run.stderr)
 	}
-	run.want(t, 0, "vmtest: oci:kernels:6.x: start it from a template: ", "; booting it without\n")
+	run.want(t, 0, "vmtest: oci:kernels:6.x: start it from a template: "+m.templates+"/templates is full: ", "; booting it without\n")
 	if left := m.files(t); len(left) > 0 {
 		t.Errorf("%v are left", left)
 	}

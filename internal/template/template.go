@@ -194,6 +194,9 @@ func (p place) fill(key Key, entry string, save func(*Template) error) error {
 	defer os.RemoveAll(dir) // nothing is there after the rename
 	t := at(dir)
 	if err := save(t); err != nil {
+		if free(dir) < fullBelow { // QEMU only says that it was killed
+			err = fmt.Errorf("%s is full: %w", p.dir, err)
+		}
 		return err
 	}
 	if err = punch(t.RAM); err == nil {
@@ -207,6 +210,10 @@ func (p place) fill(key Key, entry string, save func(*Template) error) error {
 	}
 	return nil
 }
+
+// fullBelow is the room, in bytes, with which a file system was too small for a
+// machine that is being saved: it needs more than this for its devices alone.
+const fullBelow = 1 << 18
 
 // Discard removes a template that turned out not to work.
 func (s Store) Discard(key Key) {

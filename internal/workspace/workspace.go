@@ -3,6 +3,7 @@
 package workspace
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,11 +25,11 @@ type Workspace struct {
 	Env      []string // more variables, NAME=VALUE
 }
 
-// Layout is what the guest sees: the repositories, the toolchain, the module
+// Layout is what a guest sees, each another host name: the repositories, the toolchain, the module
 // cache and the build cache at their own paths, for go's caches hold absolute
 // ones.
 func (w Workspace) Layout() guest.Layout {
-	l := guest.Layout{Hostname: "vmtest"}
+	l := guest.Layout{Hostname: hostname()}
 	dirs := []string{w.Go.GOMODCACHE}
 	if !w.foreign() {
 		dirs = append(dirs, w.Go.GOROOT, w.Go.GOCACHE)
@@ -61,6 +62,9 @@ func (w Workspace) Layout() guest.Layout {
 	l.AddIdentity()
 	return l
 }
+
+// hostname is a machine's own name.
+func hostname() string { return "vmtest-" + strings.ToLower(rand.Text()[:8]) }
 
 // foreign reports whether programs of this machine are of no use to the guest,
 // Go's toolchain and what it caches among them.
