@@ -17,6 +17,7 @@ var promises = []promiseGroup{
 		{"G12", "a test fills the file system", "ENOSPC, in the test", "1", real(passedInGuest("TestZFull"))},
 		{"G13", "a process that a test left behind holds its output open", "the end of the test", "0", real(proveChild)},
 		{"G14", "nothing in the guest runs any more", "\"the guest gave no sign of life for …\" (`-silence-timeout`), and the test that was running", "3", alone(proveSilence)},
+		{"G15", "the whole run takes longer than `-deadline`", "\"the whole run timed out after …\"; what runs is killed, when the kernel has written its tasks, and the rest is \"not run\"", "3", script("G15")},
 	}},
 	{"What tests print", []promise{
 		{"C1", "100,000 lines at once", "all of them, in order", "0", real(proveLines)},

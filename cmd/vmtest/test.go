@@ -46,6 +46,7 @@ type testFlags struct {
 	setupCmd       string // in each guest
 	teardownCmd    string
 	setup          bool
+	deadline       time.Duration
 	artifacts      artifactFlags
 	mode           string
 	patterns       []string
@@ -114,6 +115,7 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&t.command, "cmd", "", "run this `command` in each guest instead of tests, by sh -c")
 	fs.StringVar(&t.setupCmd, "setup-cmd", "", "run this `command` in each guest before the tests, by sh -c")
 	fs.StringVar(&t.teardownCmd, "teardown-cmd", "", "run this `command` in each guest after the tests, by sh -c")
+	fs.DurationVar(&t.deadline, "deadline", 0, "the `time` that all of it gets: downloads, compiling, every kernel (default no limit)")
 	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as vmtest setup does")
 	fs.StringVar(&t.mode, "mode", "host", "`place` where tests are compiled: host, or guest to run go test itself there")
 	for name, why := range refused {
@@ -164,6 +166,9 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 			return usagef("", "-%s: %v", name, err)
 		}
 	}
+	if t.deadline < 0 {
+		return usagef("", "-deadline %v: want 0 or more", t.deadline)
+	}
 	if t.Count < 0 {
 		return usagef("", "-count %d: want 0 or more", t.Count)
 	}
@@ -195,15 +200,32 @@ func (a *app) test(ctx context.Context, args []string) error {
 	if err := t.finish(a, cache); err != nil {
 		return err
 	}
+	ctx, stop := runner.WithDeadline(ctx, t.deadline)
+	defer stop()
+	return ended(ctx, a.testWithin(ctx, &t, cache, args))
+}
+
+func (a *app) testWithin(ctx context.Context, t *testFlags, cache string, args []string) error {
 	if t.setup {
 		if err := a.setUp(ctx, t.arch, cache); err != nil {
 			return err
 		}
 	}
 	if t.mode == "guest" {
-		return a.testInGuest(ctx, &t, cache)
+		return a.testInGuest(ctx, t, cache)
 	}
-	return a.runTests(ctx, &t, cache, args)
+	return a.runTests(ctx, t, cache, args)
+}
+
+// ended puts before an error what has ended the context: of that, programs that
+// were killed say nothing.
+func ended(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	var said exitError
+	if err == nil || cause == nil || errors.Is(err, cause) || errors.As(err, &said) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", cause, err)
 }
 
 // setUp installs what tests on an architecture's kernels need.

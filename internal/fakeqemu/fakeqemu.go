@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
@@ -40,6 +41,9 @@ func Main() {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
 		os.Exit(1)
+	}
+	for fd := 3; fd <= 5; fd++ { // what a command leaves behind must not hold them
+		syscall.CloseOnExec(fd)
 	}
 	m.wire = wire.NewConn(os.NewFile(3, "wire"))
 	m.console = &console{file: os.NewFile(4, "console"), start: time.Now()}

@@ -90,7 +90,7 @@ func commandReason(e wire.ExitedMsg, limit time.Duration, timedOut bool) string 
 }
 
 // exec runs a command, of a package unless that is empty, until it ends, its
-// time, -timeout's, is over, or the kernel is stuck.
+// time, -timeout's, is over, the kernel is stuck, or the run ends.
 func (k *kernelRun) exec(ctx context.Context, pkg string, c guest.Command) (exited wire.ExitedMsg, timedOut bool, err error) {
 	signals := make(chan syscall.Signal, 1)
 	c.Signals = signals
@@ -100,7 +100,7 @@ func (k *kernelRun) exec(ctx context.Context, pkg string, c guest.Command) (exit
 		defer timer.Stop()
 		deadline = timer.C
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := k.patience(ctx)
 	defer cancel(nil)
 	done := make(chan struct{})
 	defer close(done)

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,8 @@ type kernelRun struct {
 	console string // path of the console's file
 	earlier int64  // size of that before this machine
 	env     []string
-	ready   bool // for packages
+	up      atomic.Bool // the guest is there
+	ready   bool        // for packages
 
 	trouble    atomic.Bool // a package has failed, or the kernel has reported a fault
 	collecting sync.Mutex  // files of one package at a time, for they share the limit
@@ -46,6 +48,7 @@ type kernelRun struct {
 	splatsMu   sync.Mutex
 	splatsTold int
 	dumped     struct{ from, to time.Time } // when the kernel was writing its tasks
+	dumpOnce   sync.Once                    // at the run's deadline, which is that of all packages
 
 	endedMu sync.Mutex
 	ended   map[string]*task // by package: what has to run again, or nil
@@ -89,7 +92,7 @@ func (r *Run) runGroup(ctx context.Context, res *resolution, before *kernelRun, 
 		k.later, k.collected = true, before.collected
 	}
 	for {
-		err := res.err
+		err := cmp.Or(res.err, context.Cause(ctx))
 		if err == nil {
 			err = k.run(ctx, res)
 		}
@@ -144,10 +147,13 @@ func (k *kernelRun) run(ctx context.Context, res *resolution) (err error) {
 		k.Progress("boot " + k.name + k.again())
 	}
 	m := boot.Machine{Settings: k.shown(), Kernel: res.kernel, Layout: k.layout(), Base: k.Base, Dir: dir, Log: k.log}
-	if k.guest, err = m.Boot(ctx); err != nil {
+	life, stop := k.lifetime(ctx)
+	defer stop()
+	if k.guest, err = m.Boot(life); err != nil {
 		return err
 	}
 	defer k.guest.Close()
+	k.up.Store(true)
 	k.splatsTold = len(k.log.Splats())
 	info := &result.MachineInfo{
 		Release: k.guest.Hello.Release, Digest: res.kernel.Digest, Arch: res.kernel.Arch,

@@ -284,20 +284,17 @@ func (r *Run) compile(ctx context.Context, packages []*gotest.Package) error {
 		group.Go(func() error {
 			binary := binaryName(i, p.ImportPath)
 			out, ok, err := r.Go.Compile(gctx, p, filepath.Join(r.bins, binary))
-			if err != nil {
-				return err
-			}
-			if ok {
+			if ok || pastDeadline(err) { // then its tests are reported as not run
 				r.built[i].binary = binary
 			} else {
 				failures[i] = out
 			}
-			return nil
+			return err
 		})
 	}
 	err := group.Wait()
 	<-vetted
-	if err = errors.Join(err, vetErr); err != nil {
+	if err = errors.Join(err, vetErr); err != nil && !pastDeadline(err) {
 		return err
 	}
 	for i, p := range packages {
