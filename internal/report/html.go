@@ -33,6 +33,7 @@ func (m *Matrix) WriteHTML(w io.Writer) error {
 	p := newPage(m)
 	p.head()
 	for _, k := range m.kernels {
+		p.kernelIDs[k] = p.anchor("kernel", k)
 		p.Kernels = append(p.Kernels, p.kernel(k))
 	}
 	for _, pkg := range m.pkgs() {
@@ -64,11 +65,14 @@ type htmlPage struct {
 	Remarks, Findings                       []htmlRemark
 	Packages                                []htmlPackage
 	Panels                                  []htmlPanel
-	Differ, Bad, Subtests                   int // rows
+	Tests, Differ, Bad, Notable, Subtests   int // rows; but for the last, as shown without all subtests
 	Left                                    string
 
+	broken            bool              // a package failed
+	anchors           map[string]int    // uses of each
 	widths            map[int]bool      // of bars, used
 	notes             map[string]string // panels of the blocklist's entries
+	kernelIDs         map[*kernel]string
 	budget            htmlBudget
 	shortest, longest float64 // seconds
 }
@@ -115,13 +119,17 @@ var looks = map[outcome]look{
 // shown are the outcomes in the order in which they are counted.
 var shown = []outcome{ok, failed, notRun, flaky, expected, blocked, skipped}
 
-// A page's table becomes a window of its own where it has more columns.
-const htmlColumns = 10
+const (
+	// A page's table becomes a window of its own where it has more columns.
+	htmlColumns = 10
+	// A page with more rows begins with those that are worth a look.
+	htmlRows = 40
+)
 
 func newPage(m *Matrix) *htmlPage {
 	p := &htmlPage{
 		m: m, names: m.packageNames(), Version: m.run.Version, Script: template.JS(pageScript),
-		Wide: len(m.kernels) > htmlColumns, widths: map[int]bool{}, notes: map[string]string{}, shortest: math.Inf(1),
+		Wide: len(m.kernels) > htmlColumns, anchors: map[string]int{}, widths: map[int]bool{}, notes: map[string]string{}, kernelIDs: map[*kernel]string{}, shortest: math.Inf(1),
 	}
 	failures := 0
 	for _, t := range m.rows() {
@@ -144,6 +152,9 @@ func (p *htmlPage) head() {
 	m := p.m
 	p.Prefix = m.prefix()
 	p.Title = strings.TrimSuffix(p.Prefix, "/")
+	if all := len(m.packages); all > 1 && !strings.Contains(p.Title, "/") { // at most a host
+		p.Title = count(all, "package")
+	}
 	// A package that all others are below of says more.
 	if all := m.pkgs(); len(all) > 0 && !slices.ContainsFunc(all, func(pkg *pkg) bool {
 		return !strings.HasPrefix(pkg.path+"/", all[0].path+"/")
@@ -200,7 +211,7 @@ func sentence(s string) string {
 
 // kernel is a kernel's card.
 func (p *htmlPage) kernel(k *kernel) htmlKernel {
-	h := htmlKernel{ID: kernelID(k), Name: k.name, Label: k.label, Lost: k.lost != nil}
+	h := htmlKernel{ID: p.kernelIDs[k], Name: k.name, Label: k.label, Lost: k.lost != nil}
 	all := 0
 	for _, o := range shown {
 		all += p.m.count(k, o)
@@ -229,8 +240,6 @@ func (p *htmlPage) kernel(k *kernel) htmlKernel {
 	return h
 }
 
-func kernelID(k *kernel) string { return fmt.Sprintf("k%d", k.column) }
-
 // pkg is a package's part of the table.
 func (p *htmlPage) pkg(pkg *pkg) htmlPackage {
 	h := htmlPackage{Name: p.names[pkg.path], Path: pkg.path}
@@ -239,11 +248,12 @@ func (p *htmlPage) pkg(pkg *pkg) htmlPackage {
 	}
 	if len(pkg.build) > 0 {
 		h.Says = "does not build"
-		h.Link = p.panel(htmlPanel{Title: pkg.path, Sub: "does not build", Parts: []htmlPart{{"", strings.Join(pkg.build, "\n")}}})
+		h.Link = p.panel(htmlPanel{ID: p.anchor(h.Name, nil), Title: pkg.path, Sub: "does not build", Parts: []htmlPart{{"", strings.Join(pkg.build, "\n")}}})
 	}
 	for _, k := range p.m.kernels {
 		h.Cells = append(h.Cells, p.packageCell(pkg, k))
 	}
+	p.broken = p.broken || h.Link != "" || slices.ContainsFunc(h.Cells, func(c htmlCell) bool { return c.Class == "bad" })
 	for _, t := range pkg.rows() {
 		h.Rows = append(h.Rows, p.row(t))
 	}
@@ -254,7 +264,7 @@ func (p *htmlPage) packageCell(pkg *pkg, k *kernel) htmlCell {
 	c := pkg.on(k)
 	var h htmlCell
 	if passed, all := pkg.passed(k); passed < all {
-		h.Symbol = fmt.Sprintf("%d of %d", passed, all)
+		h.Symbol = fmt.Sprintf("%d/%d", passed, all)
 	} else if all > 0 {
 		h.Symbol = fmt.Sprint(all)
 	}
@@ -264,14 +274,17 @@ func (p *htmlPage) packageCell(pkg *pkg, k *kernel) htmlCell {
 	faults := pkg.splats(k)
 	switch {
 	case c.outcome.bad() && k.lost != nil, len(faults) > 0:
-		h.Class, h.Link = "bad", kernelID(k)
+		h.Class, h.Link = "bad", p.kernelIDs[k]
 	case c.outcome.bad():
 		h.Class = "bad"
 		if c.reason != "" || !c.output.empty() {
 			h.Link = p.panel(htmlPanel{
-				Title: pkg.path, Sub: "on " + k.name, Facts: named("Failed", c.reason), Parts: p.output(c),
+				ID: p.anchor(p.names[pkg.path], k), Title: pkg.path, Sub: "on " + k.name, Facts: named("Failed", c.reason), Parts: p.output(c),
 			})
 		}
+	}
+	if h.Link != "" && h.Symbol == "" {
+		h.Symbol = "!"
 	}
 	if len(faults) > 0 {
 		h.Symbol += " ⚡"
@@ -294,13 +307,20 @@ func (p *htmlPage) row(t *test) htmlRow {
 		h.Class += " s"
 		p.Subtests++
 	}
-	if p.m.differs(t) {
+	differs, bad := p.m.differs(t), p.m.bad(t)
+	if differs {
 		h.Class += " d"
 		p.Differ++
 	}
-	if p.m.bad(t) {
+	if bad {
 		h.Class += " x"
 		p.Bad++
+	}
+	if differs || bad {
+		p.Notable++
+	}
+	if differs || bad || t.isTop() {
+		p.Tests++
 	}
 	for _, k := range p.m.kernels {
 		h.Cells = append(h.Cells, p.cell(t, k))
@@ -346,9 +366,11 @@ func (p *htmlPage) cell(t *test, k *kernel) htmlCell {
 	if c.runs > 1 && c.failures > 0 {
 		h.Says += fmt.Sprintf(", %d of %d times", c.failures, c.runs)
 	}
+	if c.outcome.ran() {
+		h.Class += fmt.Sprintf(" h%d", p.heat(max(c.elapsed, least)))
+	}
 	if c.outcome.ran() && c.elapsed >= least {
 		h.Took = took(c.elapsed)
-		h.Class += fmt.Sprintf(" h%d", p.heat(c.elapsed))
 	}
 	return h
 }
@@ -360,6 +382,23 @@ func (p *htmlPage) heat(s float64) int {
 	}
 	share := math.Log(s/p.shortest) / math.Log(p.longest/p.shortest)
 	return min(9, max(0, int(10*share)))
+}
+
+// Several reports whether tests can differ.
+func (p *htmlPage) Several() bool { return len(p.m.kernels) > 1 }
+
+// Same is how many tests are the same on every kernel, and did not fail.
+func (p *htmlPage) Same() int { return p.Tests - p.Notable }
+
+// First is what the page shows first: of many tests those that are worth a look.
+func (p *htmlPage) First() string {
+	switch {
+	case p.Tests <= htmlRows || p.Notable == 0 && !p.broken:
+		return "all"
+	case p.Several():
+		return "notable"
+	}
+	return "bad"
 }
 
 // Shortest and Longest label the scale.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,6 +123,74 @@ func TestHTMLBig(t *testing.T) {
 		if out := m.packages["m"].tests["Test0"].cell(k).output; len(out.text()) < 3000 {
 			t.Errorf("the page has taken output away: %d bytes are left", len(out.text()))
 		}
+	}
+}
+
+// pageOf is a page of n tests on kernels a and b, or on a alone, of which some
+// failed on a.
+func pageOf(t *testing.T, n int, several bool, failed ...string) string {
+	t.Helper()
+	m := &Matrix{}
+	run := &result.RunInfo{Kernels: []string{"a"}, Packages: []string{"m/p"}}
+	if several {
+		run.Kernels = append(run.Kernels, "b")
+	}
+	_ = m.Event(result.Event{Action: result.Header, Run: run})
+	for _, k := range run.Kernels {
+		for i := range n {
+			e := result.Event{Action: result.Pass, Kernel: k, Package: "m/p", Test: fmt.Sprintf("Test%d", i)}
+			if k == "a" && slices.Contains(failed, e.Test) {
+				e.Action = result.Fail
+			}
+			_ = m.Event(e)
+		}
+	}
+	return htmlOf(t, m)
+}
+
+// TestHTMLFirst is about what a page begins with.
+func TestHTMLFirst(t *testing.T) {
+	for _, tt := range []struct {
+		name, page, first string
+		others            string
+	}{
+		{"few", pageOf(t, 40, true, "Test1"), "all", "39 others"},
+		{"many", pageOf(t, 41, true, "Test1", "Test2"), "notable", "39 others"},
+		{"nothing to see", pageOf(t, 41, true), "all", "41 others"},
+		{"one kernel", pageOf(t, 41, false, "Test1"), "bad", ""},
+	} {
+		if !strings.Contains(tt.page, `id="show-`+tt.first+`" checked>`) || strings.Count(tt.page, " checked>") != 2 {
+			t.Errorf("%s: it does not begin with %s", tt.name, tt.first)
+		}
+		if got := strings.Contains(tt.page, `class="rest"`); got != (tt.others != "") || !strings.Contains(tt.page, tt.others) {
+			t.Errorf("%s: want %q", tt.name, tt.others)
+		}
+	}
+}
+
+// TestHTMLAnchors makes sure that links are still right when tests have come or
+// gone, and that two tests never have the same.
+func TestHTMLAnchors(t *testing.T) {
+	for _, page := range []string{pageOf(t, 9, true, "Test7"), pageOf(t, 9, true, "Test3", "Test7")} {
+		if !strings.Contains(page, `<a href="#p.Test7~a">`) || !strings.Contains(page, `<article id="p.Test7~a"`) {
+			t.Error("Test7 has another address")
+		}
+	}
+	p := newPage(&Matrix{})
+	k := &kernel{label: "oci:x y"}
+	long := strings.Repeat("é", 200)
+	for _, tt := range []struct{ name, want string }{
+		{"p.Test/a", "p.Test-a~oci-x-y"},
+		{"p.Test-a", "p.Test-a~oci-x-y~2"},
+		{`"><script>`, "---script-~oci-x-y"},
+		{long, strings.Repeat("-", 100) + "~oci-x-y"},
+	} {
+		if got := p.anchor(tt.name, k); got != tt.want {
+			t.Errorf("%q has the address %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if got := p.anchor("blocked", nil); got != "blocked~" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A htmlPanel is what one sees behind a cell.
@@ -26,9 +28,36 @@ type (
 
 // panel adds a panel and returns its ID.
 func (p *htmlPage) panel(h htmlPanel) string {
-	h.ID = fmt.Sprintf("p%d", len(p.Panels))
 	p.Panels = append(p.Panels, h)
 	return h.ID
+}
+
+// anchor is a new ID, of something on a kernel, or on none. It is made of names,
+// so that a link leads to the same test in the page of the next run, and has only
+// letters that are the same in a link.
+func (p *htmlPage) anchor(name string, k *kernel) string {
+	label := ""
+	if k != nil {
+		label = k.label
+	}
+	id := anchored(name) + "~" + anchored(label)
+	p.anchors[id]++
+	if n := p.anchors[id]; n > 1 {
+		id = fmt.Sprintf("%s~%d", id, n)
+	}
+	return id
+}
+
+// anchored is at most as long as most names.
+func anchored(name string) string {
+	const most = 100
+	safe := strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '.' || r == '_') {
+			return r
+		}
+		return '-'
+	}, name)
+	return safe[:min(most, len(safe))]
 }
 
 // named is facts in pairs of a name and a text, without those that are empty.
@@ -44,7 +73,7 @@ func named(pairs ...string) []htmlNamed {
 
 // kernelPanel is about a kernel as a whole.
 func (p *htmlPage) kernelPanel(k *kernel) htmlPanel {
-	h := htmlPanel{ID: kernelID(k), Title: k.label}
+	h := htmlPanel{ID: p.kernelIDs[k], Title: k.label}
 	if k.label != k.name {
 		h.Sub = k.name
 	}
@@ -89,7 +118,7 @@ func (p *htmlPage) testPanels(t *test, cells []htmlCell) {
 	for column, k := range p.m.kernels {
 		switch c := t.cell(k); {
 		case c.outcome == notRun && k.lost != nil:
-			cells[column].Link = kernelID(k)
+			cells[column].Link = p.kernelIDs[k]
 		case c.outcome == blocked:
 			cells[column].Link = p.note(c)
 		default:
@@ -113,7 +142,7 @@ func (p *htmlPage) testPanels(t *test, cells []htmlCell) {
 func (p *htmlPage) note(c *cell) string {
 	text := c.note()
 	if p.notes[text] == "" {
-		p.notes[text] = p.panel(htmlPanel{Title: "Blocked", Facts: blockFacts(c)})
+		p.notes[text] = p.panel(htmlPanel{ID: p.anchor("blocked", nil), Title: "Blocked", Facts: blockFacts(c)})
 	}
 	return p.notes[text]
 }
@@ -132,7 +161,7 @@ func (p *htmlPage) testPanel(t *test, k *kernel) *htmlPanel {
 	if parts == nil && c.reason == "" && c.block == nil && c.outcome != failed && c.outcome != flaky {
 		return nil
 	}
-	h := &htmlPanel{Title: t.name, Sub: t.path + " on " + k.name, Parts: parts}
+	h := &htmlPanel{ID: p.anchor(p.names[t.path]+"."+t.name, k), Title: t.name, Sub: t.path + " on " + k.name, Parts: parts}
 	what := looks[c.outcome].Name
 	if c.outcome.ran() && c.elapsed >= least {
 		what += " in " + took(c.elapsed)

@@ -25,11 +25,12 @@
   focus();
   addEventListener('keydown', e => {
     if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.key === 'Escape' && e.target === find) { find.value = ''; search(); find.blur(); return; }
     if (e.key === 'Escape') { location.hash = '#_'; return; }
-    if (e.target.tagName === 'INPUT') return;
+    if (e.target === find) return;
     if (e.key === '/') { e.preventDefault(); find.focus(); return; }
-    const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[e.key];
-    if (!step || !opened() || e.key.endsWith('Up') || e.key.endsWith('Down')) return;
+    const step = {ArrowRight: 1, ArrowLeft: -1}[e.key];
+    if (!step || !opened()) return;
     const links = [...document.querySelectorAll('tr.t a')].filter(a => a.offsetParent);
     const at = links.findIndex(a => a.hash === location.hash);
     if (at >= 0 && links[at + step]) { e.preventDefault(); location.hash = links[at + step].hash; }
