@@ -22,6 +22,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/workspace"
 )
 
@@ -89,10 +90,15 @@ func (a *app) execOne(ctx context.Context, e execRun) (int, error) {
 // execOn boots the kernel, runs the command and returns its exit code, 128 and
 // the signal's number when a signal ended it.
 func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
-	if _, err := host.QEMU(ctx, string(e.arch), e.settings.QEMU); err != nil {
+	end := timeline.Begin(ctx, timeline.Vmtest, "qemu -version")
+	_, err = host.QEMU(ctx, string(e.arch), e.settings.QEMU)
+	end()
+	if err != nil {
 		return 0, err
 	}
+	end = timeline.Begin(ctx, timeline.Vmtest, "go env")
 	space, err := e.workspace(ctx)
+	end()
 	if err != nil {
 		return 0, err
 	}
@@ -103,7 +109,9 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 	if e.silent() {
 		kernels.Notice, e.settings.Warn = nil, nil
 	}
+	end = timeline.Begin(ctx, timeline.Vmtest, "look the kernel up")
 	k, err := kernels.Resolve(ctx, e.ref)
+	end()
 	if err != nil {
 		return 0, err
 	}
@@ -111,7 +119,10 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer remove()
+	defer func() {
+		defer timeline.Begin(ctx, timeline.Vmtest, "remove temporary files")()
+		remove()
+	}()
 	base := ""
 	if e.toolbox || e.needsToolbox() {
 		if base, err = a.toolbox(ctx, e.cache, work, e.arch); err != nil {
@@ -129,7 +140,10 @@ func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer g.Close()
+	defer func() {
+		defer timeline.Begin(ctx, timeline.QEMU, "QEMU ends")()
+		g.Close()
+	}()
 	if !e.silent() {
 		a.bootNote(k, g)
 	}

@@ -104,6 +104,8 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	                        20GiB); what was used longest ago is removed
 	VMTEST_TEMPLATES        the directory where booted machines are saved (default: in
 	                        memory, /dev/shm, where there is room, or in the cache)
+	VMTEST_TIMELINE         the file to write where the time of the run went, which
+	                        https://ui.perfetto.dev shows
 	CONTAINERS_REGISTRIES_CONF
 	                        the file that names mirrors (default: registries.conf in
 	                        containers in XDG_CONFIG_HOME, or in /etc/containers)

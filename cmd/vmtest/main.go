@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/actions"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
 )
 
 func main() {
@@ -88,7 +90,7 @@ func usagef(hint, format string, args ...any) error {
 
 func (a *app) main(ctx context.Context, args []string) int {
 	completeEnvironment()
-	err := a.dispatch(ctx, args)
+	err := a.timed(ctx, args)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
@@ -124,6 +126,21 @@ func (a *app) complain(err error) {
 	if errors.As(err, &hinted) && hinted.Hint() != "" {
 		fmt.Fprintf(a.stderr, "vmtest: hint: %s\n", hinted.Hint())
 	}
+}
+
+// timed keeps a timeline for who wants one.
+func (a *app) timed(ctx context.Context, args []string) error {
+	path := os.Getenv("VMTEST_TIMELINE")
+	if path == "" {
+		return a.dispatch(ctx, args)
+	}
+	ctx, line := timeline.With(ctx)
+	err := a.dispatch(ctx, args)
+	if failed := line.WriteFile(path); failed != nil {
+		a.complain(failed)
+		err = cmp.Or(err, error(exitError(runner.ExitInfra)))
+	}
+	return err
 }
 
 func (a *app) dispatch(ctx context.Context, args []string) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
 )
 
 // Settings are what the user decides about machines. The zero value of each
@@ -166,6 +167,7 @@ func (m Machine) unmasked(err error) {
 }
 
 func (m Machine) accel(ctx context.Context) (a accel.Accel, note string, err error) {
+	defer timeline.Begin(ctx, timeline.Vmtest, "choose the accelerator")()
 	return accel.Choose(ctx, accel.Request{
 		Want: m.Accel, RequireKVM: m.RequireKVM, GuestArch: m.Kernel.Arch, CacheDir: m.CacheDir,
 	})
@@ -184,11 +186,13 @@ func (m Machine) initramfs(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer timeline.Begin(ctx, timeline.Vmtest, "write the initramfs")()
 	path := filepath.Join(m.Dir, "initramfs.cpio")
 	return path, a.WriteFile(path)
 }
 
 func (m Machine) archive(ctx context.Context) (initramfs.Archive, error) {
+	defer timeline.Begin(ctx, timeline.Vmtest, "find init and its modules")()
 	init, err := initramfs.BuildInit(ctx, m.CacheDir, m.Kernel.Arch)
 	if err != nil {
 		return initramfs.Archive{}, err

@@ -18,6 +18,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/template"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
 )
 
 // A warmError says why a machine could not be started from a template, which
@@ -59,11 +60,13 @@ func (m Machine) warm(ctx context.Context, a accel.Accel) (g *guest.Guest, found
 	if err != nil {
 		return nil, false, err
 	}
+	looked := timeline.Begin(ctx, timeline.Vmtest, "find the saved machine")
 	w := warmStart{Machine: m, accel: a, store: template.Store{CacheDir: m.CacheDir, Dir: m.Templates}}
 	if w.key, err = w.identify(archive.Init, archive.Modules); err != nil {
 		return nil, false, &warmError{err}
 	}
 	t, err := w.store.Find(w.key)
+	looked()
 	var damaged *template.DamagedError
 	if err != nil && !errors.As(err, &damaged) {
 		return nil, false, &warmError{err}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
 )
 
 // A Command is a program to be run in a guest, as root.
@@ -96,6 +97,7 @@ func (g *Guest) Run(ctx context.Context, c Command) (wire.ExitedMsg, error) {
 	id := g.register(p)
 	defer g.forget(id)
 	phase := fmt.Sprintf("while %s was running", filepath.Base(c.Args[0]))
+	defer timeline.Begin(ctx, timeline.Guest, "run "+filepath.Base(c.Args[0]))()
 
 	start := wire.StartMsg{Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin != nil, MergeStderr: c.MergeStderr, TTY: c.TTY}
 	if err := g.conn.SendMsg(wire.Start, id, start); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/console"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
 )
 
 // Options say how to boot a guest.
@@ -122,6 +123,7 @@ func Save(ctx context.Context, o Options) (*Saved, error) {
 	if err := g.prepare(ctx, o); err != nil {
 		return nil, err
 	}
+	defer timeline.Begin(ctx, timeline.QEMU, "save the machine")()
 	return &Saved{g.Hello, g.Skipped}, g.machine.Save()
 }
 
@@ -174,10 +176,25 @@ func (g *Guest) awaitHello(ctx context.Context, timeout time.Duration) error {
 // prepare waits for init's hello and lets it do what is the same for all
 // machines of this kind.
 func (g *Guest) prepare(ctx context.Context, o Options) error {
+	started := time.Now()
 	if err := g.awaitHello(ctx, o.BootTimeout); err != nil {
 		return err
 	}
+	g.booted(ctx, started)
+	defer timeline.Begin(ctx, timeline.Guest, "mount pseudo file systems")()
 	return g.ask(ctx, wire.Prepare, wire.PrepareMsg{Steps: o.Layout.Prepared(g.Hello.Release)}, o.SetupTimeout)
+}
+
+// booted divides the time of a boot by the clock of the kernel, which does not
+// count what was before it.
+func (g *Guest) booted(ctx context.Context, started time.Time) {
+	hello := time.Now()
+	entered := hello.Add(-time.Duration(g.Hello.Uptime * float64(time.Second)))
+	if entered.Before(started) {
+		entered = started
+	}
+	timeline.Add(ctx, timeline.Span{Who: timeline.QEMU, Name: "QEMU, firmware, first steps of Linux", Start: started, End: entered})
+	timeline.Add(ctx, timeline.Span{Who: timeline.Kernel, Name: "the kernel boots, init loads modules", Start: entered, End: hello})
 }
 
 func (g *Guest) boot(ctx context.Context, o Options) error {
@@ -199,6 +216,7 @@ func (g *Guest) boot(ctx context.Context, o Options) error {
 	if o.Layout.Cores != "" {
 		setup.CorePattern, setup.CoreLimit = o.Layout.Cores+"/%e.%p", coreLimit
 	}
+	defer timeline.Begin(ctx, timeline.Guest, "mount shares, write files")()
 	return g.ask(ctx, wire.Setup, setup, o.SetupTimeout)
 }
 
@@ -384,6 +402,7 @@ func (g *Guest) Shutdown(ctx context.Context) error {
 	if err := g.conn.SendMsg(wire.Shutdown, 0, nil); err != nil {
 		return g.lost("at the end")
 	}
+	defer timeline.Begin(ctx, timeline.Guest, "say goodbye")()
 	_, err := g.await(ctx, wire.Done, 30*time.Second, "at the end")
 	return err
 }

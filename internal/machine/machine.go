@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
 )
 
 // A Machine is a virtual machine to be started. Like an [os/exec.Cmd] it is
@@ -131,6 +133,7 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	}
 	m.cmd.Cancel = m.Kill
 	m.cmd.WaitDelay = 5 * time.Second
+	starting := time.Now()
 	err = m.launch()
 	closeAll(far)
 	if err != nil {
@@ -138,7 +141,9 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
 	if m.Restore {
-		if err := m.restore(); err != nil {
+		err := m.restore()
+		timeline.Add(ctx, timeline.Span{Who: timeline.QEMU, Name: "QEMU starts and restores the machine", Start: starting, End: time.Now()})
+		if err != nil {
 			m.wire.Close()
 			return err
 		}
