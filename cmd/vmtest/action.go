@@ -183,10 +183,10 @@ func (a *app) lockForAction(ctx context.Context, j *actionJob) (key string, err 
 	}
 	if complete && digests != nil {
 		slices.Sort(digests)
-		key = fmt.Sprintf("vmtest-kernels-%s-%x", p.arch, sha256.Sum256([]byte(strings.Join(digests, "\n"))))
+		key = fmt.Sprintf("vmtest-kernels-%s-%x", p.store.Arch, sha256.Sum256([]byte(strings.Join(digests, "\n"))))
 	}
-	p.lock.Path = j.LockFile
-	return key, p.lock.Save()
+	p.store.Lock.Path = j.LockFile
+	return key, p.store.Lock.Save()
 }
 
 // hasKernels reports whether the cache is one that stays from job to job, as on

@@ -7,6 +7,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/action"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernelref"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/lockfile"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/store"
 )
 
 // matrixFlags are those of vmtest matrix.
@@ -72,21 +73,11 @@ func (a *app) legs(ctx context.Context, m *matrixFlags) ([]action.Leg, error) {
 	return action.Legs(kernels, m.shards)
 }
 
-// A pinner finds out what references stand for.
-type pinner struct {
-	arch  string
-	lock  *lockfile.File // decides
-	store interface {
-		LookUp(context.Context, kernelref.Ref) (lockfile.Pin, error)
-	}
-}
+// A pinner finds out what references stand for. The store's lock file decides.
+type pinner struct{ store *store.Store }
 
 func (a *app) newPinner(m *machineFlags) (*pinner, error) {
 	cache, err := cacheDir()
-	if err != nil {
-		return nil, err
-	}
-	lock, err := moduleLock()
 	if err != nil {
 		return nil, err
 	}
@@ -94,20 +85,20 @@ func (a *app) newPinner(m *machineFlags) (*pinner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pinner{arch: string(m.arch), lock: lock, store: kernels}, nil
+	return &pinner{kernels}, nil
 }
 
 // pin is the zero Pin for a reference that does not move.
 func (p *pinner) pin(ctx context.Context, ref kernelref.Ref) (lockfile.Pin, error) {
-	if _, moves := lockfile.For(ref, p.arch); !moves {
+	if _, moves := lockfile.For(ref, p.store.Arch); !moves {
 		return lockfile.Pin{}, nil
 	}
-	if pin, ok := p.lock.Find(ref, p.arch); ok {
+	if pin, ok := p.store.Lock.Find(ref, p.store.Arch); ok {
 		return pin, nil
 	}
 	pin, err := p.store.LookUp(ctx, ref)
 	if err == nil {
-		_, err = p.lock.Set(pin)
+		_, err = p.store.Lock.Set(pin)
 	}
 	return pin, err
 }

@@ -32,24 +32,13 @@ type testFlags struct {
 	outputs
 	build, compile []string // flags for the go command
 	binary         []string // flags for the test binaries
-	vet            string
-	parallel       int
-	isolate        string
+	runner         runner.Run
 	blocklists     stringList
-	strict         bool
-	splats         bool
-	retry          int
-	failOnFlaky    bool
-	shard          shard.Shard
 	durations      string // path
-	command        string // instead of tests
-	setupCmd       string // in each guest
-	teardownCmd    string
 	setup          bool
 	deadline       time.Duration
 	artifacts      artifactFlags
 	mode           string
-	patterns       []string
 }
 
 // Flags of go test that are handed on as they are, by where they go.
@@ -99,22 +88,22 @@ func (t *testFlags) register(fs *flag.FlagSet) {
 	fs.IntVar(&t.P, "p", 1, "packages to run at a time on one kernel")
 	fs.BoolVar(&t.Cover, "cover", false, "as for go test, added up over packages and kernels")
 	fs.StringVar(&t.CoverProfile, "coverprofile", "", "as for go test, added up over packages and kernels")
-	fs.StringVar(&t.vet, "vet", "", "as for go test")
+	fs.StringVar(&t.runner.Vet, "vet", "", "as for go test")
 	t.outputs.register(fs, actions.Running())
 	t.artifacts.register(fs)
 
-	fs.IntVar(&t.parallel, "parallel-kernels", 0, "kernels to run at a time (default by cores and memory)")
-	fs.StringVar(&t.isolate, "isolate", "", "`what` gets a fresh machine: run, all packages on a kernel share one; or package, each has its own (default package; with -cold or -p, run)")
+	fs.IntVar(&t.runner.Parallel, "parallel-machines", 0, "machines to run at a time, of one kernel or of several (default by cores and memory)")
+	fs.StringVar((*string)(&t.runner.Isolate), "isolate", "", "`what` gets a fresh machine: run, all packages on a kernel share one; package, each has its own; or test, each top-level test has (default package; with -cold or -p, run)")
 	fs.Var(&t.blocklists, "blocklist", "read this `file` instead of the module's .vmtest; may be repeated")
-	fs.BoolVar(&t.strict, "blocklist-strict", false, "fail when an entry matches nothing, has expired, or expects a failure that passes")
-	fs.BoolVar(&t.splats, "fail-on-splat", true, "fail when the kernel reports a fault in itself")
-	fs.IntVar(&t.retry, "retry", 0, "run tests that failed again in a fresh machine, up to `N` times; those that pass then are flaky")
-	fs.BoolVar(&t.failOnFlaky, "fail-on-flaky", false, "fail when a test passed only when it ran again")
-	fs.TextVar(&t.shard, "shard", shard.Shard{}, "run one of several `parts` of the tests: 2/5 is the second of five")
+	fs.BoolVar(&t.runner.Strict, "blocklist-strict", false, "fail when an entry matches nothing, has expired, or expects a failure that passes")
+	fs.BoolVar(&t.runner.FailOnSplat, "fail-on-splat", true, "fail when the kernel reports a fault in itself")
+	fs.IntVar(&t.runner.Retry, "retry", 0, "run tests that failed again in a fresh machine, up to `N` times; those that pass then are flaky")
+	fs.BoolVar(&t.runner.FailOnFlaky, "fail-on-flaky", false, "fail when a test passed only when it ran again")
+	fs.TextVar(&t.runner.Shard, "shard", shard.Shard{}, "run one of several `parts` of the tests: 2/5 is the second of five")
 	fs.StringVar(&t.durations, "shard-durations", "", "make shards take the same time, as far as the result stream in this `file` knows; all must be given the same")
-	fs.StringVar(&t.command, "cmd", "", "run this `command` in each guest instead of tests, by sh -c")
-	fs.StringVar(&t.setupCmd, "setup-cmd", "", "run this `command` in each guest before the tests, by sh -c")
-	fs.StringVar(&t.teardownCmd, "teardown-cmd", "", "run this `command` in each guest after the tests, by sh -c")
+	fs.StringVar(&t.runner.Command, "cmd", "", "run this `command` in each guest instead of tests, by sh -c")
+	fs.StringVar(&t.runner.Setup, "setup-cmd", "", "run this `command` in each guest before the tests, by sh -c")
+	fs.StringVar(&t.runner.Teardown, "teardown-cmd", "", "run this `command` in each guest after the tests, by sh -c")
 	fs.DurationVar(&t.deadline, "deadline", 0, "the `time` that all of it gets: downloads, compiling, every kernel (default no limit)")
 	fs.BoolVar(&t.setup, "setup", false, "install what is missing first, as vmtest setup does")
 	fs.StringVar(&t.mode, "mode", "host", "`place` where tests are compiled: host, or guest to run go test itself there")
@@ -147,14 +136,14 @@ func (t *testFlags) parse(fs *flag.FlagSet, args []string) error {
 			return usagef("", "test: unexpected argument %q", "-")
 		}
 		for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-			t.patterns, args = append(t.patterns, args[0]), args[1:]
+			t.runner.Patterns, args = append(t.runner.Patterns, args[0]), args[1:]
 		}
 	}
 	if err := t.checkCommand(fs); err != nil {
 		return err
 	}
-	if len(t.patterns) == 0 {
-		t.patterns = []string{"."}
+	if len(t.runner.Patterns) == 0 {
+		t.runner.Patterns = []string{"."}
 	}
 	t.Cover = t.Cover || t.CoverProfile != ""
 	if t.Cover {
@@ -291,37 +280,15 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	if err != nil {
 		return err
 	}
-	run := runner.Run{
-		Kernels:     refs,
-		Arch:        string(t.arch),
-		Resolver:    kernels,
-		Go:          gotest.Go{Dir: dir, Env: env, BuildFlags: t.build, TestFlags: t.compile},
-		Patterns:    t.patterns,
-		Command:     t.command,
-		Vet:         t.vet,
-		Flags:       t.Flags,
-		Blocklist:   t.loadBlocklist,
-		Machines:    t.settings,
-		Base:        base,
-		Hermetic:    t.hermetic,
-		Mounts:      mounts,
-		Env:         t.environment(),
-		PerPackage:  t.isolate == "package",
-		Parallel:    t.parallel,
-		Bundle:      kept,
-		Artifacts:   t.artifacts.limits(),
-		Info:        result.RunInfo{Version: version(), QEMU: qemu.String(), Args: args},
-		Sink:        sinks{result.Encode(rec), sink},
-		FailOnSplat: t.splats,
-		Strict:      t.strict,
-		Retry:       t.retry,
-		FailOnFlaky: t.failOnFlaky,
-		Setup:       t.setupCmd,
-		Teardown:    t.teardownCmd,
-		Shard:       t.shard,
-		Durations:   durations,
-		Progress:    a.progress,
-	}
+	run := &t.runner
+	run.Kernels, run.Arch, run.Resolver = refs, string(t.arch), kernels
+	run.Go = gotest.Go{Dir: dir, Env: env, BuildFlags: t.build, TestFlags: t.compile}
+	run.Flags, run.Blocklist, run.Durations = t.Flags, t.loadBlocklist, durations
+	run.Recorded = recorded(cache, dir)
+	run.Machines, run.Base, run.Hermetic, run.Mounts, run.Env = t.settings, base, t.hermetic, mounts, t.environment()
+	run.Bundle, run.Artifacts = kept, t.artifacts.limits()
+	run.Info = result.RunInfo{Version: version(), QEMU: qemu.String(), Args: args}
+	run.Sink, run.Progress = sinks{result.Encode(rec), sink}, a.progress
 	code, err := run.Do(ctx)
 	return exit(code, errors.Join(err, t.outputs.close(a, a.stdout)))
 }
@@ -355,7 +322,7 @@ func (a *app) testInGuest(ctx context.Context, t *testFlags, cache string) error
 	for _, b := range t.binary {
 		argv = append(argv, "-"+strings.TrimPrefix(b, "-test."))
 	}
-	for _, f := range []struct{ name, value string }{{"run", t.Run}, {"skip", t.Skip}, {"bench", t.Bench}, {"vet", t.vet}} {
+	for _, f := range []struct{ name, value string }{{"run", t.Run}, {"skip", t.Skip}, {"bench", t.Bench}, {"vet", t.runner.Vet}} {
 		if f.value != "" {
 			argv = append(argv, "-"+f.name+"="+f.value)
 		}
@@ -366,7 +333,7 @@ func (a *app) testInGuest(ctx context.Context, t *testFlags, cache string) error
 	if t.format == "json" || t.format == "gotest" {
 		argv = append(argv, "-json")
 	}
-	argv = append(argv, t.patterns...)
+	argv = append(argv, t.runner.Patterns...)
 	if len(t.Args) > 0 {
 		argv = append(append(argv, "-args"), t.Args...)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/record"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/runner"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/shard"
 )
 
@@ -19,10 +21,10 @@ func (t *testFlags) checkCommand(fs *flag.FlagSet) (err error) {
 	switch {
 	case !given:
 		return nil
-	case strings.TrimSpace(t.command) == "":
+	case strings.TrimSpace(t.runner.Command) == "":
 		return usagef("-cmd './check.sh --all'", "-cmd: the command is empty")
-	case len(t.patterns) > 0:
-		return usagef("quote the command: it is one argument", "-cmd: there are packages, too: %s", strings.Join(t.patterns, " "))
+	case len(t.runner.Patterns) > 0:
+		return usagef("quote the command: it is one argument", "-cmd: there are packages, too: %s", strings.Join(t.runner.Patterns, " "))
 	case len(t.Args) > 0:
 		return usagef("", "-cmd: -args is for tests")
 	}
@@ -40,18 +42,25 @@ func (t *testFlags) checkCommand(fs *flag.FlagSet) (err error) {
 // checkIsolate checks -isolate, and decides where it is not given: a machine
 // costs little if it need not boot.
 func (t *testFlags) checkIsolate() error {
-	switch t.isolate {
+	switch t.runner.Isolate {
 	case "":
-		t.isolate = "package"
+		t.runner.Isolate = runner.IsolatePackage
 		if t.settings.Cold || t.P > 1 {
-			t.isolate = "run"
+			t.runner.Isolate = runner.IsolateRun
 		}
-	case "run", "package":
+	case runner.IsolateRun:
+		return nil
+	case runner.IsolatePackage, runner.IsolateTest:
 	default:
-		return usagef("", "-isolate %s: want run or package", t.isolate)
+		return usagef("", "-isolate %s: want run, package or test", t.runner.Isolate)
 	}
-	if t.isolate == "package" && t.P > 1 {
-		return usagef("-parallel-kernels runs several machines at a time", "-isolate package: with -p %d packages would share a machine", t.P)
+	switch {
+	case t.runner.Isolate != runner.IsolateRun && t.P > 1:
+		return usagef("-parallel-machines runs several machines at a time", "-isolate %s: with -p %d packages would share a machine", t.runner.Isolate, t.P)
+	case t.runner.Isolate == runner.IsolateTest && t.Bench != "":
+		return usagef("run benchmarks by themselves", "-isolate test: benchmarks (-bench) are not tests")
+	case t.runner.Isolate == runner.IsolateTest && slices.Contains(t.binary, "-test.failfast=true"):
+		return usagef("leave out one of them", "-isolate test: a test in a machine of its own does not know of another's failure (-failfast)")
 	}
 	return nil
 }
@@ -59,16 +68,16 @@ func (t *testFlags) checkIsolate() error {
 // checkRetry refuses what makes no sense together with -retry.
 func (t *testFlags) checkRetry() error {
 	switch {
-	case t.retry < 0:
-		return usagef("", "-retry %d: want 0 or more", t.retry)
-	case t.retry == 0:
+	case t.runner.Retry < 0:
+		return usagef("", "-retry %d: want 0 or more", t.runner.Retry)
+	case t.runner.Retry == 0:
 		return nil
 	case t.Bench != "":
-		return usagef("run benchmarks by themselves", "-retry %d: benchmarks (-bench) are not run again", t.retry)
+		return usagef("run benchmarks by themselves", "-retry %d: benchmarks (-bench) are not run again", t.runner.Retry)
 	case slices.Contains(t.binary, "-test.failfast=true"):
-		return usagef("leave out one of them", "-retry %d: with -failfast it is not known which tests fail", t.retry)
+		return usagef("leave out one of them", "-retry %d: with -failfast it is not known which tests fail", t.runner.Retry)
 	case t.mode == "guest":
-		return usagef("-mode=host runs failed tests again", "-mode guest: go test does not know -retry %d", t.retry)
+		return usagef("-mode=host runs failed tests again", "-mode guest: go test does not know -retry %d", t.runner.Retry)
 	}
 	return nil
 }
@@ -76,14 +85,14 @@ func (t *testFlags) checkRetry() error {
 // checkShard refuses what makes no sense together with -shard.
 func (t *testFlags) checkShard() error {
 	switch {
-	case t.shard.IsAll() && t.durations != "":
+	case t.runner.Shard.IsAll() && t.durations != "":
 		return usagef("-shard=2/5 runs the second of five parts", "-shard-durations %s: there is no -shard", t.durations)
-	case t.shard.IsAll():
+	case t.runner.Shard.IsAll():
 		return nil
 	case t.Bench != "":
-		return usagef("run benchmarks by themselves", "-shard %s: benchmarks (-bench) are not split", t.shard)
+		return usagef("run benchmarks by themselves", "-shard %s: benchmarks (-bench) are not split", t.runner.Shard)
 	case t.mode == "guest":
-		return usagef("-mode=host splits tests", "-mode guest: go test does not know -shard %s", t.shard)
+		return usagef("-mode=host splits tests", "-mode guest: go test does not know -shard %s", t.runner.Shard)
 	}
 	return nil
 }
@@ -104,21 +113,40 @@ func (t *testFlags) readDurations() (d shard.Durations, err error) {
 	return d, nil
 }
 
+// longRecord is in bytes. A longer one takes more time to read than it saves.
+const longRecord = 64 << 20
+
+// recorded reads what the tests took the last time they were run from dir. It is
+// a hint only: without one the order of packages is that of go list.
+func recorded(cache, dir string) shard.Durations {
+	f, err := record.Last(cache, dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() > longRecord {
+		return nil
+	}
+	d, err := shard.ReadDurations(f)
+	if err != nil {
+		return nil
+	}
+	return d
+}
+
 // checkMode refuses what go test cannot do in a guest.
 func (t *testFlags) checkMode() error {
-	if t.mode != "host" && t.mode != "guest" {
+	switch {
+	case t.mode == "host":
+	case t.mode != "guest":
 		return usagef("", "-mode %s: want host or guest", t.mode)
-	}
-	if t.mode == "guest" && t.artifacts.dir != "" {
+	case t.artifacts.dir != "":
 		return usagef("-mode=host brings files back", "-mode guest: it keeps no files")
-	}
-	if t.mode == "guest" && !t.printsGoTest() {
+	case !t.printsGoTest():
 		return usagef("-mode=host makes reports", "-mode guest: it is go test that reports there")
-	}
-	if t.mode == "guest" && t.setupCmd+t.teardownCmd != "" {
+	case t.runner.Setup+t.runner.Teardown != "":
 		return usagef("-mode=host runs commands before and after the tests", "-mode guest: nothing runs around go test")
-	}
-	if t.mode == "guest" && t.arch.foreign() {
+	case t.arch.foreign():
 		return usagef("-mode=host compiles the tests here", "-mode guest: this machine's Go toolchain does not run on %s", &t.arch)
 	}
 	return nil

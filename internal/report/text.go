@@ -21,7 +21,8 @@ type Text struct {
 	packages map[[2]string]*packageText
 	troubled map[string]bool // kernels whose console is worth reading
 	failed   map[string]bool // kernels on which tests failed that left files
-	streams  bool            // one kernel and one package at a time: no need to hold output back
+	streams  bool            // one kernel: no need to hold back the output of one package
+	front    string          // that package, or empty
 	noted    bool            // why there is no KVM
 	err      error
 }
@@ -152,11 +153,20 @@ func (t *Text) output(e result.Event) {
 	if e.Test == "" && strings.HasPrefix(e.Output, "coverage: ") {
 		p.coverage = strings.TrimSpace(e.Output)
 	}
-	if t.streams {
-		t.printf("%s", e.Output)
+	t.line(p, textLine{e.Test, e.Output})
+}
+
+// line prints a line, or holds it back until its package has ended: others may
+// run beside it, and only one package at a time is printed as it comes.
+func (t *Text) line(p *packageText, line textLine) {
+	if t.streams && t.front == "" && len(p.output) == 0 {
+		t.front = p.name
+	}
+	if t.streams && t.front == p.name {
+		t.printf("%s", line.text)
 		return
 	}
-	p.output = append(p.output, textLine{e.Test, e.Output})
+	p.output = append(p.output, line)
 }
 
 // files takes what was kept of a package, or of a failed test, and what was not.
@@ -187,11 +197,7 @@ func (t *Text) test(e result.Event) {
 	}
 	// The binary could not say it any more.
 	line := textLine{e.Test, fmt.Sprintf("--- FAIL: %s: %s\n", e.Test, e.Reason)}
-	if t.streams {
-		t.printf("%s", line.text)
-	} else {
-		p.output = append(p.output, line)
-	}
+	t.line(p, line)
 }
 
 // notRun gathers the tests that did not run; a package that did not run at all
@@ -229,7 +235,9 @@ func (t *Text) endPackage(e result.Event) {
 		t.printf("FAIL\t%s [build failed]\n", e.Package)
 		return
 	}
-	if !t.streams {
+	if t.streams && t.front == p.name {
+		t.front = ""
+	} else {
 		t.held(p, e.Action == result.Fail)
 	}
 	p.printNotRun(t)

@@ -14,29 +14,44 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
 
-// begin makes the kernel's directory in the bundle, with what is known of it
-// before it boots.
-func (k *kernelRun) begin(res *resolution) (err error) {
-	if k.dir, err = k.Bundle.Kernel(k.file, k.about(res, nil)); err != nil {
+// begin makes the machine one of the kernel's. Before the first one there is a
+// directory in the bundle, with what is known of the kernel before it boots.
+func (m *machineRun) begin() (err error) {
+	m.keeping.Lock()
+	defer m.keeping.Unlock()
+	if m.machines == 0 {
+		err = m.kernelRun.begin()
+	}
+	m.machines++
+	m.n, m.own = m.machines, fmt.Sprintf("%s.%d", m.console, m.machines)
+	return err
+}
+
+func (k *kernelRun) begin() (err error) {
+	if k.dir, err = k.Bundle.Kernel(k.file, k.about(nil)); err != nil {
 		return err
 	}
-	if res.kernel.Config == "" {
+	k.console = filepath.Join(k.dir, bundle.Console)
+	if err := os.MkdirAll(filepath.Join(k.work, k.file), 0o755); err != nil {
+		return err
+	}
+	if k.kernel.Config == "" {
 		return nil
 	}
-	config, err := os.ReadFile(res.kernel.Config)
+	config, err := os.ReadFile(k.kernel.Config)
 	if err != nil {
 		return fmt.Errorf("read the kernel's configuration: %w", err)
 	}
 	return os.WriteFile(filepath.Join(k.dir, bundle.Config), config, 0o644)
 }
 
-// booted adds what is known since then.
-func (k *kernelRun) booted(res *resolution, m *result.MachineInfo) error {
-	return os.WriteFile(filepath.Join(k.dir, bundle.About), []byte(k.about(res, m)), 0o644)
+// tellAbout adds what is known since the kernel has booted.
+func (k *kernelRun) tellAbout(m *result.MachineInfo) error {
+	return os.WriteFile(filepath.Join(k.dir, bundle.About), []byte(k.about(m)), 0o644)
 }
 
 // about says which kernel it is, and on what it runs.
-func (k *kernelRun) about(res *resolution, m *result.MachineInfo) string {
+func (k *kernelRun) about(m *result.MachineInfo) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
@@ -44,15 +59,15 @@ func (k *kernelRun) about(res *resolution, m *result.MachineInfo) string {
 		}
 	}
 	line("kernel", k.name)
-	line("digest", res.kernel.Digest)
-	release := res.kernel.Release
+	line("digest", k.kernel.Digest)
+	release := k.kernel.Release
 	if m != nil {
 		release = m.Release
 	}
 	line("release", release)
-	line("arch", res.kernel.Arch)
-	line("image", res.kernel.Image)
-	line("modules", res.kernel.Modules)
+	line("arch", k.kernel.Arch)
+	line("image", k.kernel.Image)
+	line("modules", k.kernel.Modules)
 	if m != nil {
 		line("machine", fmt.Sprintf("%s, %d CPUs, %d MiB", m.Accel, m.CPUs, m.MemoryMiB))
 		line("note", m.Note)
@@ -91,20 +106,22 @@ const maxTypes = 64 << 20
 
 // keepKernel fetches what only the guest has of the kernel, once something has
 // failed there.
-func (k *kernelRun) keepKernel(ctx context.Context, res *resolution) error {
-	if !k.trouble.Load() {
+func (m *machineRun) keepKernel(ctx context.Context) error {
+	if !m.trouble.Load() {
 		return nil
 	}
+	m.keeping.Lock()
+	defer m.keeping.Unlock()
 	files := map[string]string{"/sys/kernel/btf/vmlinux": bundle.BTF}
-	if res.kernel.Config == "" {
+	if m.kernel.Config == "" {
 		files["/proc/config.gz"] = bundle.Config + ".gz"
 	}
 	for path, name := range files {
-		to := filepath.Join(k.dir, name)
+		to := filepath.Join(m.dir, name)
 		if _, err := os.Lstat(to); err == nil {
 			continue // an earlier machine of the kernel had it
 		}
-		err := k.guest.FetchFile(ctx, path, to, maxTypes)
+		err := m.guest.FetchFile(ctx, path, to, maxTypes)
 		var remote *guest.RemoteError
 		if err != nil && !errors.As(err, &remote) { // not every kernel has them
 			return err

@@ -24,12 +24,12 @@ func WithDeadline(ctx context.Context, limit time.Duration) (context.Context, co
 	return context.WithTimeoutCause(ctx, limit, &DeadlineError{limit})
 }
 
-// lifetime is the context of the kernel's machine, which outlives the run's
+// lifetime is the context of the machine, which outlives the run's
 // deadline once it is up: there is something to ask it for. Its user ends it.
-func (k *kernelRun) lifetime(ctx context.Context) (life context.Context, stop func()) {
+func (m *machineRun) lifetime(ctx context.Context) (life context.Context, stop func()) {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	unlink := context.AfterFunc(ctx, func() {
-		if err := context.Cause(ctx); !k.up.Load() || !pastDeadline(err) {
+		if err := context.Cause(ctx); !m.up.Load() || !pastDeadline(err) {
 			end(err)
 		}
 	})
@@ -38,12 +38,12 @@ func (k *kernelRun) lifetime(ctx context.Context) (life context.Context, stop fu
 
 // patience is the context of a command in the guest. At the run's deadline it
 // ends when the kernel has written its tasks.
-func (k *kernelRun) patience(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+func (m *machineRun) patience(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	patient, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	unlink := context.AfterFunc(ctx, func() {
 		err := context.Cause(ctx)
 		if pastDeadline(err) {
-			k.dumpOnce.Do(k.dump)
+			m.dumpOnce.Do(m.dump)
 		}
 		end(err)
 	})

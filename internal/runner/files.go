@@ -62,11 +62,15 @@ func (pr *packageRun) artifactDir() string {
 }
 
 // bundleDir is the package's directory in the bundle. It is made when there is
-// something to keep. Each attempt has its own.
+// something to keep. Each attempt has its own, and each test that has a machine
+// of its own.
 func (pr *packageRun) bundleDir() string {
 	name := pr.pkg.dir
 	if pr.attempt > 1 {
 		name = fmt.Sprintf("%s-attempt%d", name, pr.attempt)
+	}
+	if pr.task.whole.parts > 1 {
+		name += "-" + bundle.FileName(pr.task.only[0])
 	}
 	return filepath.Join(pr.kernelRun.dir, name)
 }
@@ -165,8 +169,8 @@ func (pr *packageRun) collect(ctx context.Context, runErr error) error {
 	} else if runErr != nil {
 		return nil
 	}
-	pr.collecting.Lock()
-	defer pr.collecting.Unlock()
+	pr.keeping.Lock()
+	defer pr.keeping.Unlock()
 	written, err := pr.take(ctx, pr.pkg.guestArtifacts(), bundle.Artifacts, pr.rename)
 	pr.kept.collected = written
 	if err != nil {
@@ -270,7 +274,7 @@ func (k *kept) told(e *result.Event, dir string, c guest.Collected) {
 // keepTest writes what a failed test and the kernel printed, and returns the
 // files there are about it.
 func (pr *packageRun) keepTest(f *failedTest) (files []string, err error) {
-	dmesg, err := section(pr.console, pr.earlier+f.from, pr.earlier+f.until)
+	dmesg, err := section(pr.own, f.from, f.until)
 	if err != nil {
 		return nil, err
 	}

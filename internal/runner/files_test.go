@@ -58,7 +58,7 @@ func TestSaid(t *testing.T) {
 // guest says, which may say anything.
 func TestArtifactDirs(t *testing.T) {
 	dir := t.TempDir()
-	pr := packageRun{kernelRun: &kernelRun{dir: "/out/k"}}
+	pr := packageRun{machineRun: &machineRun{kernelRun: &kernelRun{dir: "/out/k"}}, task: task{whole: &whole{parts: 1}}}
 	pr.pkg.dir = "m"
 	c := guest.Collected{Files: []string{
 		"_artifacts/1/log", "_artifacts/2/log", "_artifacts/TestTaken/log", "_artifacts/3/log", "own",

@@ -29,9 +29,10 @@ type expectation struct {
 // expected applies -run, -skip and the blocklist to a package's tests.
 func (k *kernelRun) expected(p task) expectation {
 	var e expectation
-	e.skip = k.blocked.Skip(p.ImportPath, k.Flags.Skip)
+	blocked := k.blocklist()
+	e.skip = blocked.Skip(p.ImportPath, k.Flags.Skip)
 	var err error
-	if e.run, err = k.blocked.Run(p.ImportPath, k.Flags.Run); err != nil {
+	if e.run, err = blocked.Run(p.ImportPath, k.Flags.Run); err != nil {
 		e.run = k.Flags.Run
 	}
 	if p.only != nil {
@@ -41,7 +42,7 @@ func (k *kernelRun) expected(p task) expectation {
 		if !k.selects(t) || p.only != nil && !slices.Contains(p.only, t.Name) {
 			continue
 		}
-		entry, ok := k.blocked.Match(p.ImportPath, t.Name)
+		entry, ok := blocked.Match(p.ImportPath, t.Name)
 		if ok && entry.Expect == blocklist.Skip {
 			e.blocked = append(e.blocked, result.Event{
 				Action: result.Blocked, Package: p.ImportPath, Test: t.Name, Reason: entry.Reason, Block: k.blockInfo(entry),
@@ -71,7 +72,7 @@ func (r *Run) where(p blocklist.Pos) string {
 
 // packageRun is one package on one kernel while it runs.
 type packageRun struct {
-	*kernelRun
+	*machineRun
 	task     task
 	pkg      builtPackage
 	expect   expectation
@@ -89,36 +90,33 @@ type packageRun struct {
 	kept  kept
 }
 
-// runPackage runs a package's binary. An error means that the kernel is lost.
-func (k *kernelRun) runPackage(ctx context.Context, t task) error {
-	p := t.builtPackage
-	pr := &packageRun{
-		kernelRun: k, task: t, pkg: p, expect: k.expected(t), start: time.Now(),
+func (m *machineRun) newPackageRun(t task) *packageRun {
+	return &packageRun{
+		machineRun: m, task: t, pkg: t.builtPackage, expect: m.expected(t), start: time.Now(),
 		reported: map[string]bool{}, skipped: map[string]bool{},
 	}
-	pr.emit(result.Event{Action: result.Start})
-	if !t.again { // which has said so
-		for _, e := range pr.expect.blocked {
-			k.emit(e)
-		}
-	}
-	if k.Command != "" {
+}
+
+// runPackage runs a package's binary. An error means that the machine is lost.
+func (m *machineRun) runPackage(ctx context.Context, t task) error {
+	pr := m.newPackageRun(t)
+	pr.begin()
+	if m.Command != "" {
 		return pr.runCommand(ctx)
 	}
-	if len(pr.expect.tests) == 0 && k.Flags.Bench == "" {
-		pr.emit(result.Event{Action: result.Output, Output: pr.nothing()})
-		pr.end(result.Skip, "")
+	if len(pr.expect.tests) == 0 && m.Flags.Bench == "" {
+		pr.nothing()
 		return nil
 	}
 	all := map[string]bool{}
-	for _, t := range p.Tests {
+	for _, t := range t.Tests {
 		all[t.Name] = true
 	}
 	pr.conv = gotest.NewConverter(func(test string) bool { return all[test] }, pr.event)
-	exited, timedOut, err := pr.exec(ctx, p.ImportPath, pr.binaryCommand())
+	exited, timedOut, err := pr.exec(ctx, t.ImportPath, pr.binaryCommand())
 	pr.conv.Close()
 	collectErr := pr.collect(ctx, err)
-	k.splats(p.ImportPath, pr.spans)
+	m.splats(t.ImportPath, pr.spans)
 	if err != nil {
 		return pr.interrupted(err)
 	}
@@ -126,17 +124,40 @@ func (k *kernelRun) runPackage(ctx context.Context, t task) error {
 	return errors.Join(collectErr, pr.kept.err, pr.fetchProfile(ctx))
 }
 
-func (pr *packageRun) nothing() string {
-	if n := len(pr.expect.blocked); n > 0 {
-		return fmt.Sprintf("vmtest: all of the %d tests are blocked\n", n)
+func (pr *packageRun) begin() {
+	if pr.task.whole.begins() {
+		pr.emit(result.Event{Action: result.Start})
 	}
-	return "testing: warning: no tests to run\n"
+	pr.tellBlocked()
+}
+
+// tellBlocked reports the tests that do not run, unless that was done before an
+// earlier attempt.
+func (pr *packageRun) tellBlocked() {
+	if pr.task.again {
+		return
+	}
+	for _, e := range pr.expect.blocked {
+		pr.kernelRun.emit(e)
+	}
+}
+
+// nothing ends a package of which there is nothing to run.
+func (pr *packageRun) nothing() {
+	say := "testing: warning: no tests to run\n"
+	if n := len(pr.expect.blocked); n > 0 {
+		say = fmt.Sprintf("vmtest: all of the %d tests are blocked\n", n)
+	}
+	if pr.task.whole.parts == 1 {
+		pr.emit(result.Event{Action: result.Output, Output: say})
+	}
+	pr.end(result.Skip, "")
 }
 
 // emit adds the package's name.
 func (pr *packageRun) emit(e result.Event) {
 	e.Package = pr.pkg.ImportPath
-	pr.kernelRun.emit(e)
+	pr.machineRun.emit(e)
 }
 
 // event takes what the converter reads out of the output.
@@ -148,12 +169,15 @@ func (pr *packageRun) event(e result.Event) {
 	case result.Artifacts:
 		e.Path = pr.artifactsAt(e.Test, e.Path)
 	case result.Output:
+		if e.Test == "" && pr.task.whole.parts > 1 && isVerdict([]byte(e.Output)) {
+			return // on a part
+		}
 		pr.printed(e)
 		pr.saidTimeout = pr.saidTimeout || strings.HasPrefix(e.Output, "panic: test timed out after ")
 		pr.raced = pr.raced || strings.HasPrefix(e.Output, "WARNING: DATA RACE")
 	case result.Fail:
 		pr.failed = append(pr.failed, e.Test)
-		if entry, ok := pr.blocked.Excused(pr.pkg.ImportPath, pr.failed)[e.Test]; ok {
+		if entry, ok := pr.blocklist().Excused(pr.pkg.ImportPath, pr.failed)[e.Test]; ok {
 			e.Block = pr.blockInfo(entry)
 			pr.excused++
 			pr.forget(e.Test)
@@ -162,7 +186,7 @@ func (pr *packageRun) event(e result.Event) {
 		}
 		pr.reported[e.Test] = true
 	case result.Pass:
-		if entry, ok := pr.blocked.Unexpected(pr.pkg.ImportPath, e.Test); ok {
+		if entry, ok := pr.blocklist().Unexpected(pr.pkg.ImportPath, e.Test); ok {
 			e.Block = pr.blockInfo(entry)
 		}
 		pr.forget(e.Test)
@@ -181,7 +205,7 @@ func (pr *packageRun) profile() string {
 	if !pr.Flags.Cover {
 		return ""
 	}
-	return fmt.Sprintf("/run/vmtest/%s-%d.cov", filepath.Dir(pr.pkg.binary), pr.attempt)
+	return fmt.Sprintf("/run/vmtest/%s-%d-%d.cov", filepath.Dir(pr.pkg.binary), pr.attempt, pr.task.part)
 }
 
 // binaryCommand is the package's binary with its arguments.
@@ -198,8 +222,8 @@ func (pr *packageRun) binaryCommand() guest.Command {
 
 // grace is what a test binary gets beyond -timeout to report it by itself, and
 // what the guest gets to kill it.
-func (k *kernelRun) grace() time.Duration {
-	if k.guest.Accel == accel.KVM {
+func (m *machineRun) grace() time.Duration {
+	if m.guest.Accel == accel.KVM {
 		return 15 * time.Second
 	}
 	return time.Minute
@@ -212,13 +236,7 @@ func (e *timeoutError) Error() string { return fmt.Sprintf("timed out after %v",
 // interrupted reports a package that lost its kernel: the tests that were
 // running have failed, the ones that had not reported did not run.
 func (pr *packageRun) interrupted(err error) error {
-	running := pr.conv.Running()
-	slices.Sort(running)
-	for _, test := range slices.Backward(running) { // subtests before their parents
-		pr.fails(test)
-		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: err.Error()})
-		pr.reported[test] = true
-	}
+	running := pr.failRunning(err.Error())
 	for _, test := range pr.missing() {
 		pr.emit(result.Event{Action: result.NotRun, Test: test, Reason: err.Error()})
 	}
@@ -227,6 +245,19 @@ func (pr *packageRun) interrupted(err error) error {
 		return &testLostError{test: running[len(running)-1], pkg: pr.pkg.ImportPath, err: err}
 	}
 	return err
+}
+
+// failRunning ends the tests that were running when the binary ended, and
+// returns them, parents before their subtests.
+func (pr *packageRun) failRunning(reason string) []string {
+	running := pr.conv.Running()
+	slices.Sort(running)
+	for _, test := range slices.Backward(running) {
+		pr.fails(test)
+		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: reason})
+		pr.reported[test] = true
+	}
+	return running
 }
 
 // A testLostError names the test that was running when the kernel was lost.
@@ -274,14 +305,7 @@ func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 	if why == "" {
 		why = fmt.Sprintf("the binary ended with status %d while it was running", exited.Code)
 	}
-	running := pr.conv.Running()
-	slices.Sort(running)
-	for _, test := range slices.Backward(running) {
-		pr.fails(test)
-		pr.emit(result.Event{Action: result.Fail, Test: test, Reason: why})
-		pr.reported[test] = true
-		failures++
-	}
+	failures += len(pr.failRunning(why))
 	for _, test := range pr.missing() {
 		pr.emit(result.Event{Action: result.NotRun, Test: test, Reason: cmp.Or(reason, "an earlier test failed")})
 	}
@@ -334,12 +358,25 @@ var signalNames = map[string]syscall.Signal{
 	"SIGTERM": syscall.SIGTERM, "SIGSYS": syscall.SIGSYS, "SIGXCPU": syscall.SIGXCPU, "SIGXFSZ": syscall.SIGXFSZ,
 }
 
+// end ends what this machine runs of the package.
 func (pr *packageRun) end(a result.Action, reason string) {
 	pr.keep(a)
-	pr.emit(result.Event{Action: a, Reason: reason, Elapsed: result.Seconds(time.Since(pr.start))})
+	pr.ends(a, reason)
 	pr.endedMu.Lock()
 	defer pr.endedMu.Unlock()
 	pr.ended[pr.pkg.ImportPath] = pr.retry(a, reason)
+}
+
+// ends reports the end of the package, after its last part.
+func (pr *packageRun) ends(a result.Action, reason string) {
+	e, ok := pr.task.whole.ends(a, reason)
+	if !ok {
+		return
+	}
+	if pr.task.whole.parts > 1 && e.Elapsed != nil { // what the parts have not said
+		pr.emit(result.Event{Action: result.Output, Output: strings.ToUpper(string(e.Action)) + "\n"})
+	}
+	pr.emit(e)
 }
 
 // fetchProfile brings the package's coverage back. A binary that failed early

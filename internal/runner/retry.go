@@ -9,34 +9,16 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
 
-// A task is a package that a machine is to run.
-type task struct {
-	builtPackage
-	only   []string // of its top-level tests; nil is all
-	again  bool     // it ran in an earlier machine
-	failed []string // top-level tests that failed there
-}
-
-// tasks are the packages of a kernel's first machine, as far as they are this
-// shard's.
-func (r *Run) tasks() []task {
-	var tasks []task
-	for _, p := range r.runnable() {
-		tasks = append(tasks, task{builtPackage: p, only: r.part[p.ImportPath]})
-	}
-	return tasks
-}
-
 // retried is what the kernel's next machine is to run: what failed in this one
 // and may be tried again, and what had not begun when this one was lost. It is
 // nothing when no attempt is left, or the kernel did not get as far as that.
-func (k *kernelRun) retried(ctx context.Context) []task {
-	if k.attempt > k.Retry || ctx.Err() != nil || !k.ready {
+func (m *machineRun) retried(ctx context.Context) []task {
+	if m.attempt > m.Retry || ctx.Err() != nil || !m.ready {
 		return nil
 	}
 	var tasks []task
-	for _, t := range k.tasks {
-		if again, begun := k.ended[t.ImportPath]; !begun {
+	for _, t := range m.tasks {
+		if again, begun := m.ended[t.ImportPath]; !begun {
 			tasks = append(tasks, t)
 		} else if again != nil {
 			tasks = append(tasks, *again)
@@ -46,11 +28,11 @@ func (k *kernelRun) retried(ctx context.Context) []task {
 }
 
 // again is which attempt this is, for people.
-func (k *kernelRun) again() string {
-	if k.attempt == 1 {
+func (m *machineRun) again() string {
+	if m.attempt == 1 {
 		return ""
 	}
-	return fmt.Sprintf(" again, attempt %d of %d", k.attempt, k.Retry+1)
+	return fmt.Sprintf(" again, attempt %d of %d", m.attempt, m.Retry+1)
 }
 
 // retry says what of a package that has ended is to run again. A package that
@@ -80,7 +62,7 @@ func (pr *packageRun) retry(a result.Action, reason string) *task {
 
 // unexcused are the tests that failed and that no entry of the blocklist excuses.
 func (pr *packageRun) unexcused() []string {
-	excused := pr.blocked.Excused(pr.pkg.ImportPath, pr.failed)
+	excused := pr.blocklist().Excused(pr.pkg.ImportPath, pr.failed)
 	return slices.DeleteFunc(slices.Clone(pr.failed), func(test string) bool {
 		_, ok := excused[test]
 		return ok

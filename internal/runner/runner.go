@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/boot"
@@ -60,8 +61,7 @@ type Run struct {
 	Hermetic  bool
 	Mounts    []guest.Share
 	Env       []string // more of the guest's environment, NAME=value
-	// PerPackage gives each package a machine of its own.
-	PerPackage bool
+	Isolate   Isolation
 	// Parallel is how many machines run at once; 0 is as many as cores and
 	// memory allow.
 	Parallel int
@@ -83,8 +83,12 @@ type Run struct {
 	Setup, Teardown string
 	// Shard is the part of the tests to run.
 	Shard shard.Shard
-	// Durations are what tests took before, for splitting them well.
+	// Durations are what tests took before, for splitting them well. All
+	// shards must have the same.
 	Durations shard.Durations
+	// Recorded are what they took here the last time: where several machines
+	// run at once, the longest packages begin first.
+	Recorded shard.Durations
 	// Progress tells what is being done; lines for a person.
 	Progress func(string)
 
@@ -95,6 +99,7 @@ type Run struct {
 	bins    string // below it: the test binaries
 	built   []builtPackage
 	list    *blocklist.List
+	room    *semaphore.Weighted // for machines
 	part    map[string][]string // by package: the tests of this shard; nil where it is all
 	tests   int                 // of all shards
 	tally   tally
@@ -345,19 +350,20 @@ func (r *Run) runnable() []builtPackage {
 	return packages
 }
 
-// runKernels runs the kernels, several at a time. One kernel's trouble is
+// runKernels runs the kernels, several machines at a time. One kernel's trouble is
 // reported as that kernel's and does not keep the others from running.
 func (r *Run) runKernels(ctx context.Context, kernels resolutions) {
-	var group errgroup.Group
-	group.SetLimit(r.parallel())
+	var group sync.WaitGroup
+	r.room = semaphore.NewWeighted(int64(r.parallel()))
 	for _, k := range kernels {
-		group.Go(func() error {
+		_ = r.room.Acquire(context.WithoutCancel(ctx), 1) // a kernel that does not run is reported as well
+		group.Go(func() {
+			defer r.room.Release(1)
 			<-k.done
 			r.runKernel(ctx, k)
-			return nil
 		})
 	}
-	_ = group.Wait()
+	group.Wait()
 }
 
 // parallel bounds the machines by memory and cores. A guest keeps one core busy

@@ -8,29 +8,29 @@ import (
 
 // dump makes the kernel write to the console's file: blocked tasks, CPUs, all
 // tasks, memory.
-func (k *kernelRun) dump() {
-	from, limit := time.Now(), k.grace()/2
-	k.dumping(from, from.Add(2*limit))
-	k.guest.Sysrq("wltm", limit)
-	k.dumping(from, time.Now().Add(limit))
+func (m *machineRun) dump() {
+	from, limit := time.Now(), m.grace()/2
+	m.dumping(from, from.Add(2*limit))
+	m.guest.Sysrq("wltm", limit)
+	m.dumping(from, time.Now().Add(limit))
 }
 
-func (k *kernelRun) dumping(from, to time.Time) {
-	k.splatsMu.Lock()
-	defer k.splatsMu.Unlock()
-	k.dumped.from, k.dumped.to = from, to
+func (m *machineRun) dumping(from, to time.Time) {
+	m.splatsMu.Lock()
+	defer m.splatsMu.Unlock()
+	m.dumped.from, m.dumped.to = from, to
 }
 
 // causedByDump reports whether a fault is our own doing: while one CPU writes all
 // tasks to a serial line, others wait for longer than the kernel finds right. The
 // caller holds splatsMu.
-func (k *kernelRun) causedByDump(s console.Splat) bool {
-	return s.Stuck && s.Time.After(k.dumped.from) && s.Time.Before(k.dumped.to)
+func (m *machineRun) causedByDump(s console.Splat) bool {
+	return s.Stuck && s.Time.After(m.dumped.from) && s.Time.Before(m.dumped.to)
 }
 
 // watchKernel tells when the kernel has said that it is stuck and the command has
 // not ended in the time a busy machine gets to get over it.
-func (k *kernelRun) watchKernel(pkg string, done <-chan struct{}) <-chan error {
+func (m *machineRun) watchKernel(pkg string, done <-chan struct{}) <-chan error {
 	stuck := make(chan error, 1)
 	go func() {
 		tick := time.NewTicker(time.Second)
@@ -41,7 +41,7 @@ func (k *kernelRun) watchKernel(pkg string, done <-chan struct{}) <-chan error {
 				return
 			case <-tick.C:
 			}
-			if s, ok := k.stuck(pkg); ok && time.Since(s.Time) > k.grace()/2 {
+			if s, ok := m.stuck(pkg); ok && time.Since(s.Time) > m.grace()/2 {
 				stuck <- &stuckError{s}
 				return
 			}
