@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -47,11 +48,12 @@ type Machine struct {
 	// Console gets what the kernel prints. It is called from one goroutine.
 	Console io.Writer
 
-	wire, console, monitor *os.File
-	stderr                 tail
-	cmd                    *exec.Cmd
-	done                   chan struct{}
-	err                    error
+	wire, console *os.File
+	monitor       *net.UnixConn // of one with a Snapshot
+	stderr        tail
+	cmd           *exec.Cmd
+	done          chan struct{}
+	err           error
 }
 
 // A Share is a directory of the host that the guest may mount by its tag, with
@@ -137,7 +139,8 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	err = m.launch()
 	closeAll(far)
 	if err != nil {
-		closeAll([]*os.File{m.wire, m.console, m.monitor})
+		closeAll([]*os.File{m.wire, m.console})
+		m.hangUp()
 		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
 	if m.Restore {
@@ -154,10 +157,11 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 // connect makes the machine's sockets and returns the ends for QEMU, in the
 // order of their descriptors.
 func (m *Machine) connect() (far []*os.File, err error) {
+	var monitor *os.File
 	ends := []struct {
 		name string
 		near **os.File
-	}{{"wire", &m.wire}, {"console", &m.console}, {"monitor", &m.monitor}}
+	}{{"wire", &m.wire}, {"console", &m.console}, {"monitor", &monitor}}
 	if m.Snapshot == nil {
 		ends = ends[:2]
 	}
@@ -169,7 +173,24 @@ func (m *Machine) connect() (far []*os.File, err error) {
 		}
 		far = append(far, f)
 	}
+	if monitor == nil {
+		return far, nil
+	}
+	defer monitor.Close()
+	conn, err := net.FileConn(monitor) // of a copy
+	if err != nil {
+		closeAll(append(far, m.wire, m.console))
+		return nil, err
+	}
+	m.monitor = conn.(*net.UnixConn)
 	return far, nil
+}
+
+// hangUp closes the monitor of a machine that has one.
+func (m *Machine) hangUp() {
+	if m.monitor != nil {
+		m.monitor.Close()
+	}
 }
 
 // closeAll closes files; a nil one is closed already.
@@ -199,7 +220,7 @@ func (m *Machine) launch() error {
 		m.err = m.cmd.Wait()
 		<-copied
 		m.console.Close()
-		m.monitor.Close() // may be nil, which is an error that does not matter
+		m.hangUp()
 		close(m.done)
 	}()
 	return <-started

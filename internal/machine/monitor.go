@@ -24,13 +24,9 @@ type monitor struct {
 const monitorTimeout = 30 * time.Second
 
 // openMonitor reads QEMU's greeting from our end of the socket.
-func openMonitor(near *os.File) (*monitor, error) {
-	c, err := net.FileConn(near)
-	if err != nil {
-		return nil, err
-	}
-	q := &monitor{conn: c.(*net.UnixConn), dec: json.NewDecoder(c)}
-	err = q.conn.SetDeadline(time.Now().Add(monitorTimeout))
+func openMonitor(near *net.UnixConn) (*monitor, error) {
+	q := &monitor{conn: near, dec: json.NewDecoder(near)}
+	err := q.conn.SetDeadline(time.Now().Add(monitorTimeout))
 	var greeting struct{ QMP json.RawMessage }
 	if err == nil {
 		err = q.dec.Decode(&greeting)
