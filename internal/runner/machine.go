@@ -100,12 +100,12 @@ func (m *machineRun) run(ctx context.Context) (err error) {
 	if err := m.begin(); err != nil {
 		return err
 	}
-	console, err := os.Create(m.own)
+	own, err := os.Create(m.own)
 	if err != nil {
 		return fmt.Errorf("keep the console: %w", err)
 	}
-	defer func() { err = errors.Join(err, m.keepConsole(console)) }()
-	m.log = newLog(console)
+	defer func() { err = errors.Join(err, m.keepConsole(own)) }()
+	m.log = console.NewLog(own, nil)
 	life, stop := m.lifetime(ctx)
 	defer stop()
 	if err := m.boot(life); err != nil {
@@ -126,8 +126,6 @@ func (m *machineRun) run(ctx context.Context) (err error) {
 	}
 	return nil
 }
-
-func newLog(w io.Writer) *console.Log { return console.NewLog(w, nil) }
 
 // keepConsole adds what the kernel has printed in this machine to what it has in
 // others.
