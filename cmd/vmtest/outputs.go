@@ -30,7 +30,7 @@ var streamed = []string{"text", "json", "gotest"}
 
 func (o *outputs) register(fs *flag.FlagSet, github bool) {
 	fs.StringVar(&o.format, "format", "text", "print the results in this `format`: text, table, summary, junit, html, tap, json, gotest, annotations")
-	fs.BoolFunc("json", "short for -format json: print the result stream, see docs/results.md", func(s string) error {
+	fs.BoolFunc("json", "short for -format json: print the result stream, see docs/results.md; gotestsum and other readers of go test -json want -format gotest", func(s string) error {
 		if on, err := strconv.ParseBool(s); err != nil || !on {
 			return err
 		}

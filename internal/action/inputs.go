@@ -136,6 +136,7 @@ type setting struct {
 
 var settings = []setting{
 	{"arch", "arch", oneOf(kernel.Architectures...)},
+	{"isolate", "isolate", oneOf("run", "package")},
 	{"accel", "accel", oneOf("auto", "kvm", "tcg")},
 	{"require-kvm", "require-kvm", oneOf("true", "false")},
 	{"cpus", "cpus", number("virtual CPUs", 1)},
@@ -267,6 +268,7 @@ func (r *reader) packages() []string {
 // taken are flags that have inputs of their own, or that the Action gives.
 var taken = map[string]string{
 	"kernel": "is the input kernels", "arch": "is the input arch", "accel": "is the input accel",
+	"isolate":     "is the input isolate",
 	"require-kvm": "is the input require-kvm", "cpus": "is the input cpus", "memory": "is the input memory",
 	"timeout": "is the input timeout", "retry": "is the input retry", "shard": "is the input shard",
 	"shard-durations": "is the input durations", "blocklist": "is the input blocklist",
