@@ -30,12 +30,7 @@ func TestAct(t *testing.T) {
 	table := ""
 	t.Run("Kernels", func(t *testing.T) {
 		log, out := a.run(t, "kernels")
-		want := map[string]string{"outcome": "failure", "code": "1", "failed": "1", "passed": "21"}
-		for name, value := range want {
-			if out[name] != value {
-				t.Errorf("%s is %q, want %q", name, out[name], value)
-			}
-		}
+		expectOutputs(t, out, map[string]string{"outcome": "failure", "code": "1", "failed": "1", "passed": "21"})
 		digests := map[string]string{}
 		if err := json.Unmarshal([]byte(out["digests"]), &digests); err != nil || len(digests) != 2 {
 			t.Errorf("digests %q, %v", out["digests"], err)
@@ -55,12 +50,7 @@ func TestAct(t *testing.T) {
 	})
 	t.Run("Matrix", func(t *testing.T) {
 		_, out := a.run(t, "joined")
-		want := map[string]string{"outcome": "failure", "code": "1", "failed": "1", "passed": "21"}
-		for name, value := range want {
-			if out[name] != value {
-				t.Errorf("%s is %q, want %q", name, out[name], value)
-			}
-		}
+		expectOutputs(t, out, map[string]string{"outcome": "failure", "code": "1", "failed": "1", "passed": "21"})
 		if legs, _ := filepath.Glob(filepath.Join(a.results, "legs/*/results.jsonl")); len(legs) != 4 {
 			t.Errorf("legs %q, want 4", legs)
 		}
@@ -70,12 +60,7 @@ func TestAct(t *testing.T) {
 	})
 	t.Run("Hostile", func(t *testing.T) {
 		log, out := a.run(t, "hostile")
-		want := map[string]string{"outcome": "failure", "code": "1", "failed": "3", "passed": "1", "forged": ""}
-		for name, value := range want {
-			if out[name] != value {
-				t.Errorf("%s is %q, want %q", name, out[name], value)
-			}
-		}
+		expectOutputs(t, out, map[string]string{"outcome": "failure", "code": "1", "failed": "3", "passed": "1", "forged": ""})
 		// Errors are those of failing assertions, at their lines.
 		expect(t, log, `❗  ::error (file=internal/action/testdata/act/hostile/hostile_test.go,line=\d+,)?title=Test`, 3)
 		expect(t, log, `❗`, 3)
@@ -91,6 +76,16 @@ func TestAct(t *testing.T) {
 			t.Errorf("kernels of this machine are kept once more: %q", kept)
 		}
 	})
+}
+
+// expectOutputs checks outputs of the Action, some of them.
+func expectOutputs(t *testing.T, out, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		if out[name] != value {
+			t.Errorf("%s is %q, want %q", name, out[name], value)
+		}
+	}
 }
 
 // expect looks for lines of the log.

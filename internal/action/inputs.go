@@ -94,7 +94,7 @@ func Read(get func(name string) string, defaultRepository string) (*Inputs, erro
 	case Matrix:
 		r.without(Report, "results")
 		r.without(Test, "shard")
-		in.Args = slices.Concat(prefixed("-kernel=", kernels), r.given("arch"), r.given("shards"))
+		in.Args = slices.Concat(prefixed("-kernel=", kernels), r.given(arch), r.given(shards))
 	case Report:
 		r.without(Matrix, "shards")
 		r.without(Test, "shard")
@@ -135,8 +135,8 @@ type setting struct {
 }
 
 var settings = []setting{
-	{"arch", "arch", oneOf(kernel.Architectures...)},
-	{"isolate", "isolate", oneOf("run", "package")},
+	arch,
+	{"isolate", "isolate", oneOf("run", "package", "test")},
 	{"accel", "accel", oneOf("auto", "kvm", "tcg")},
 	{"require-kvm", "require-kvm", oneOf("true", "false")},
 	{"cpus", "cpus", number("virtual CPUs", 1)},
@@ -148,29 +148,31 @@ var settings = []setting{
 	{"setup", "setup-cmd", anything},
 	{"teardown", "teardown-cmd", anything},
 	{"command", "cmd", anything},
-	{"shards", "shard-count", number("jobs", 1)},
 }
+
+// The flags of vmtest matrix.
+var (
+	arch   = setting{"arch", "arch", oneOf(kernel.Architectures...)}
+	shards = setting{"shards", "shard-count", number("jobs", 1)}
+)
 
 // settings are the flags of vmtest test.
 func (r *reader) settings() []string {
 	var flags []string
 	for _, s := range settings {
-		if s.input != "shards" {
-			flags = append(flags, r.given(s.input)...)
-		}
+		flags = append(flags, r.given(s)...)
 	}
 	return flags
 }
 
 // given is an input as a flag, if there is one.
-func (r *reader) given(input string) []string {
-	s := settings[slices.IndexFunc(settings, func(s setting) bool { return s.input == input })]
-	value := r.get(input)
+func (r *reader) given(s setting) []string {
+	value := r.get(s.input)
 	if value == "" {
 		return nil
 	}
 	if err := s.check(value); err != nil {
-		r.fail(input, err)
+		r.fail(s.input, err)
 	}
 	return []string{"-" + s.flag + "=" + value}
 }

@@ -57,7 +57,7 @@ func TestReadErrors(t *testing.T) {
 		{"kernels", "6.1,6.1", `is named twice`},
 		{"kernels", "6.1,", `it is empty`},
 		{"arch", "x86_64", `input arch "x86_64": want amd64 or arm64`},
-		{"isolate", "kernel", `input isolate "kernel": want run or package`},
+		{"isolate", "kernel", `input isolate "kernel": want run or package or test`},
 		{"accel", "hvf", `input accel "hvf": want auto or kvm or tcg`},
 		{"require-kvm", "yes", `input require-kvm "yes": want true or false`},
 		{"coverage", "1", `input coverage "1": want true or false`},
