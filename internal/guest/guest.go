@@ -39,7 +39,8 @@ type Options struct {
 	// is restored.
 	Saved *Saved
 	// BootTimeout bounds the time until init says hello; SetupTimeout the
-	// time it takes to mount the layout.
+	// time it takes to mount the layout. Of these and the next, time in which
+	// QEMU waits for a processor is no part, unless it is nearly all.
 	BootTimeout, SetupTimeout time.Duration
 	// SilenceTimeout is how long a guest that is ready may give no sign of
 	// life. 0 is for ever.
@@ -53,6 +54,7 @@ type Guest struct {
 	Skipped []string // optional parts of the layout that the kernel does not have
 
 	machine *machine.Machine
+	started time.Time
 	log     *console.Log
 	conn    *wire.Conn
 	control chan wire.Frame // frames that belong to no command
@@ -145,6 +147,7 @@ func start(ctx context.Context, o Options) (*Guest, error) {
 	}
 	g := &Guest{
 		machine:  o.Machine,
+		started:  time.Now(),
 		log:      o.Log,
 		conn:     wire.NewConn(o.Machine.Wire()),
 		control:  make(chan wire.Frame, 1),
@@ -250,26 +253,27 @@ func setupHelp(err string) string {
 
 // await waits for a control frame.
 func (g *Guest) await(ctx context.Context, want wire.Type, timeout time.Duration, phase string) (wire.Frame, error) {
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case f := <-g.control:
-		return expect(f, want, phase)
-	case <-g.gone:
-		// What it said last has arrived before its end.
+	patience := newPatience(timeout, g.machine.Waited)
+	for left := timeout; left > 0; left = patience.left() {
 		select {
 		case f := <-g.control:
 			return expect(f, want, phase)
-		default:
-			return wire.Frame{}, g.lost(phase)
+		case <-g.gone:
+			// What it said last has arrived before its end.
+			select {
+			case f := <-g.control:
+				return expect(f, want, phase)
+			default:
+				return wire.Frame{}, g.lost(phase)
+			}
+		case <-time.After(left):
+		case <-ctx.Done():
+			return wire.Frame{}, context.Cause(ctx)
 		}
-	case <-timer.C:
-		return wire.Frame{}, &LostError{
-			Phase: phase, Cause: fmt.Sprintf("no answer from the guest for %v", timeout), Console: g.log.Tail(),
-			Help: "-boot-timeout gives a slow machine more time",
-		}
-	case <-ctx.Done():
-		return wire.Frame{}, context.Cause(ctx)
+	}
+	return wire.Frame{}, &LostError{
+		Phase: phase, Cause: fmt.Sprintf("no answer from the guest for %v", patience), Console: g.log.Tail(),
+		Help: "-boot-timeout gives a slow machine more time",
 	}
 }
 
@@ -335,7 +339,7 @@ func (g *Guest) lost(phase string) error {
 	err := g.machine.Wait()
 	e := &LostError{Phase: phase, Cause: "the guest went down", Console: g.log.Tail()}
 	if silence := g.pulse.silence.Load(); silence > 0 {
-		e.Cause = fmt.Sprintf("the guest gave no sign of life for %v", time.Duration(silence))
+		e.Cause = "the guest gave no sign of life for " + stretched(time.Duration(silence), time.Duration(g.pulse.missed.Load()))
 		e.Help = "-silence-timeout gives it more time"
 		return e
 	}

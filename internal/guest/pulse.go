@@ -12,7 +12,9 @@ type pulse struct {
 	beats    atomic.Uint64 // frames that have arrived
 	handling atomic.Bool   // one is being handled, and we do not listen
 	sysrq    chan struct{} // the answer to sysrqPing
-	silence  atomic.Int64  // a time.Duration: how long there was nothing, when that was too long
+	// Both are a time.Duration, when it was too long: how long there was
+	// nothing, and how much longer since QEMU waited for a processor.
+	silence, missed atomic.Int64
 }
 
 // beat is called when a frame has arrived, and when it has been handled.
@@ -33,20 +35,26 @@ const silenceChecks = 6
 // watch kills the machine when the guest gives no sign of life: then every CPU
 // is stuck, or nothing can be run any more.
 func (g *Guest) watch(limit time.Duration) {
-	tick := time.NewTicker(limit / silenceChecks)
+	step := limit / silenceChecks
+	tick := time.NewTicker(step)
 	defer tick.Stop()
 	var asking atomic.Bool
-	for last, silent := g.pulse.beats.Load(), 0; silent < silenceChecks; {
+	var missed time.Duration
+	waited := g.machine.Waited()
+	for last, silent := g.pulse.beats.Load(), time.Duration(0); silent < step*silenceChecks; {
 		select {
 		case <-g.gone:
 			return
 		case <-tick.C:
 		}
+		before := waited
+		waited = g.machine.Waited()
 		now := g.pulse.beats.Load()
 		if now != last || g.pulse.handling.Load() {
-			last, silent = now, 0
+			last, silent, missed = now, 0, 0
 		} else {
-			silent++
+			lacked := min(max(0, waited-before), step-step/mostPatience)
+			silent, missed = silent+step-lacked, missed+lacked
 		}
 		if asking.CompareAndSwap(false, true) {
 			go func() { // a guest that does not read holds it up
@@ -55,6 +63,7 @@ func (g *Guest) watch(limit time.Duration) {
 			}()
 		}
 	}
+	g.pulse.missed.Store(int64(missed))
 	g.pulse.silence.Store(int64(limit))
 	_ = g.machine.Kill()
 }

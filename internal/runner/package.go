@@ -221,12 +221,13 @@ func (pr *packageRun) binaryCommand() guest.Command {
 }
 
 // grace is what a test binary gets beyond -timeout to report it by itself, and
-// what the guest gets to kill it.
+// what the guest gets to kill it, as busy as the host has been.
 func (m *machineRun) grace() time.Duration {
+	grace := time.Minute
 	if m.guest.Accel == accel.KVM {
-		return 15 * time.Second
+		grace = 15 * time.Second
 	}
-	return time.Minute
+	return time.Duration(float64(grace) * m.guest.Slowdown())
 }
 
 type timeoutError struct{ limit time.Duration }
