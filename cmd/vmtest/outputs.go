@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/actions"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/report"
@@ -64,6 +65,16 @@ func (o *outputs) printsGoTest() bool {
 		}
 	}
 	return o.stream == "" && slices.Contains(streamed, o.format)
+}
+
+// progress says what is being done. To gotestsum each line on standard error is an
+// error.
+func (o *outputs) progress(a *app) func(string) {
+	return func(what string) {
+		if o.format != "gotest" || strings.HasPrefix(what, "warning: ") {
+			a.progress(what)
+		}
+	}
 }
 
 // open begins the reports, the one that is printed on stdout.
