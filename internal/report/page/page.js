@@ -20,19 +20,35 @@
   if (find.value) search();
 
   const opened = () => location.hash.length > 1 && document.getElementById(location.hash.slice(1));
-  const focus = () => { const a = opened(); if (a && a.tagName === 'ARTICLE') a.focus({preventScroll: true}); };
+  let cell; // whose panel is open: several may have the same
+  const focus = () => {
+    const a = opened();
+    if (!a || a.tagName !== 'ARTICLE') return;
+    if (!cell || cell.hash !== location.hash) cell = [...document.querySelectorAll('tr.t a')].find(a => a.hash === location.hash);
+    a.focus({preventScroll: true});
+  };
+  addEventListener('click', e => { cell = e.target.closest('tr.t a') || cell; });
   addEventListener('hashchange', focus);
   focus();
   addEventListener('keydown', e => {
     if (e.ctrlKey || e.metaKey || e.altKey) return;
     if (e.key === 'Escape' && e.target === find) { find.value = ''; search(); find.blur(); return; }
-    if (e.key === 'Escape') { location.hash = '#_'; return; }
+    if (e.key === 'Escape') {
+      if (opened()) location.hash = '#_';
+      if (cell) cell.focus({preventScroll: true});
+      return;
+    }
     if (e.target === find) return;
     if (e.key === '/') { e.preventDefault(); find.focus(); return; }
     const step = {ArrowRight: 1, ArrowLeft: -1}[e.key];
     if (!step || !opened()) return;
     const links = [...document.querySelectorAll('tr.t a')].filter(a => a.offsetParent);
-    const at = links.findIndex(a => a.hash === location.hash);
-    if (at >= 0 && links[at + step]) { e.preventDefault(); location.hash = links[at + step].hash; }
+    let to = links.indexOf(cell);
+    do to += step; while (links[to] && links[to].hash === location.hash);
+    if (!cell || !links[to]) return;
+    e.preventDefault();
+    cell = links[to];
+    cell.scrollIntoView({block: 'center'});
+    location.hash = cell.hash;
   });
 })();
