@@ -27,6 +27,7 @@ var promises = []promiseGroup{
 		{"C5", "GitHub's workflow commands", "text", "", script("C5")},
 		{"C6", "no terminal, standard input closed or `/dev/null`", "no difference", "", all(script("C6"), alone(proveClosedInput))},
 		{"C7", "arguments and environment of 100 KB", "no difference", "", alone(proveLongArguments)},
+		{"C8", "a test prints without end", "\"it printed more than …\" (`-output-limit`), and what it printed until then; the rest is dropped", "1", script("C8")},
 	}},
 	{"The host", []promise{
 		{"H1", "`/dev/kvm` is missing, or is there and does not work", "why TCG is used, or, with `-require-kvm`, why there is no KVM; in seconds", "3 with `-require-kvm`", real(proveKVM)},

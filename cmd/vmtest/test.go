@@ -287,6 +287,7 @@ func (a *app) runTests(ctx context.Context, t *testFlags, cache string, args []s
 	run.Recorded = recorded(cache, dir)
 	run.Machines, run.Base, run.Hermetic, run.Mounts, run.Env = t.settings, base, t.hermetic, mounts, t.environment()
 	run.Bundle, run.Artifacts = kept, t.artifacts.limits()
+	run.OutputLimit = t.artifacts.output
 	run.Info = result.RunInfo{Version: version(), QEMU: qemu.String(), Args: args}
 	run.Sink, run.Progress = sinks{result.Encode(rec), sink}, t.outputs.progress(a)
 	code, err := run.Do(ctx)

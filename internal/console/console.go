@@ -31,6 +31,12 @@ const (
 	splatLines = 24 // title, registers and the first symbols of the trace
 	// lineLimit is for a guest that prints without ever ending a line.
 	lineLimit = 64 << 10
+	// splatLimit is for a guest that reports faults without ever ending, which
+	// a test can do in the kernel's name. There is room for a panic besides.
+	splatLimit = 1000
+	// faultLine is how much of a line a fault has, in bytes: the kernel's have
+	// about 1000.
+	faultLine = 4 << 10
 	// fileLimit is for a guest that prints without ever ending. All tasks of a
 	// large machine take a few MiB.
 	fileLimit = 64 << 20
@@ -99,7 +105,9 @@ func (l *Log) line(s string) {
 	if len(l.tail) > tailLines {
 		l.tail = l.tail[1:]
 	}
+	s = strings.ToValidUTF8(s[:min(len(s), faultLine)], "")
 	splat, found := titled(s)
+	found = found && (len(l.splats) < splatLimit || splat.Fatal && len(l.splats) == splatLimit)
 	switch {
 	case found && (l.open == 0 || !followUp.MatchString(splat.Title)):
 		splat.Time = time.Now()

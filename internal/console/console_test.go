@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -162,5 +163,21 @@ func TestFullDisk(t *testing.T) {
 	}
 	if l.Err() == nil || len(l.Splats()) != 1 {
 		t.Errorf("Err = %v, Splats = %v", l.Err(), l.Splats())
+	}
+}
+
+// TestEndlessFaults is about a guest that reports one fault after the other.
+func TestEndlessFaults(t *testing.T) {
+	l := NewLog(io.Discard, nil)
+	for i := range 2 * splatLimit {
+		fmt.Fprintf(l, "[    1.000000] WARNING: at %d %s\r\n", i, strings.Repeat("x", 8<<10))
+	}
+	fmt.Fprint(l, "[    1.000000] Kernel panic - not syncing: one\r\n[    1.000000] Kernel panic - not syncing: two\r\n")
+	all := l.Splats()
+	if len(all) != splatLimit+1 || all[splatLimit].Title != "Kernel panic - not syncing: one" {
+		t.Errorf("%d faults, the last one %q", len(all), all[len(all)-1].Title)
+	}
+	if got := len(all[0].Lines[0]); got != faultLine {
+		t.Errorf("%d bytes of a line", got)
 	}
 }

@@ -23,6 +23,7 @@ type Converter struct {
 	reports []pendingReport // a parent's report comes before its subtests'
 	ended   bool            // the final PASS or FAIL was seen
 	known   func(test string) bool
+	muted   bool
 }
 
 type running struct {
@@ -74,6 +75,11 @@ func (c *Converter) Write(b []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// Mute drops from now on all but the beginnings of tests that have not begun, the
+// ends of those that have, and the last word. So what is still emitted is bounded
+// by the source of the package, whatever the binary prints.
+func (c *Converter) Mute() { c.muted = true }
 
 // Close ends the output: what is unfinished is reported as far as it goes.
 func (c *Converter) Close() {
@@ -142,6 +148,10 @@ func (c *Converter) update(line, text string) bool {
 	verb, rest, _ := strings.Cut(text[len("=== "):], " ")
 	name, rest, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
 	e := result.Event{Action: result.Action(strings.ToLower(verb)), Test: name}
+	if c.muted && e.Action != result.Run {
+		c.flushReports(0)
+		return true
+	}
 	switch e.Action {
 	case result.Run:
 		if !c.start(name) {
@@ -180,7 +190,7 @@ func (c *Converter) start(name string) bool {
 	if isSub && c.tests[top] == nil || !isSub && !c.known(name) {
 		return false
 	}
-	if t := c.tests[name]; t != nil && !t.done {
+	if t := c.tests[name]; t != nil && (!t.done || c.muted) || isSub && c.muted {
 		return false
 	}
 	c.tests[name] = &running{}
@@ -233,6 +243,9 @@ func (c *Converter) flushReports(indent int) {
 }
 
 func (c *Converter) output(line string) {
+	if c.muted {
+		return
+	}
 	line = strings.TrimPrefix(line, string(rune(marker)))
 	c.emit(result.Event{Action: result.Output, Test: c.current, Output: strings.ToValidUTF8(line, "\uFFFD")})
 }

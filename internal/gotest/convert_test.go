@@ -349,3 +349,38 @@ func FuzzConverter(f *testing.F) {
 		}
 	})
 }
+
+// TestMute is about a binary that has printed too much: whatever it prints, the
+// events that follow are few.
+func TestMute(t *testing.T) {
+	var events []event
+	known := []string{"TestA", "TestB", "TestC"}
+	c := NewConverter(func(test string) bool { return slices.Contains(known, test) }, func(e result.Event) {
+		events = append(events, event{Action: string(e.Action), Test: e.Test, Output: e.Output})
+	})
+	write := func(lines ...string) {
+		for _, line := range lines {
+			_, _ = c.Write([]byte(line + "\n"))
+		}
+	}
+	write("\x16=== RUN   TestA", "\x16=== RUN   TestA/before", "text")
+	events = nil
+	c.Mute()
+	for range 1000 {
+		write("text", "\x16=== ATTR  TestA k v", "\x16=== CONT  TestA", "\x16=== PAUSE TestA", "\x16=== NAME  TestA", "\x16=== RUN   TestA/after",
+			"\x16    --- PASS: TestA/after (0.00s)", "\x16=== RUN   TestC", "\x16--- PASS: TestC (0.00s)", "\x16BenchmarkX")
+	}
+	write("\x16    --- FAIL: TestA/before (0.00s)", "\x16--- FAIL: TestA (0.00s)", "\x16=== RUN   TestB", "\x16--- PASS: TestB (0.00s)", "\x16FAIL")
+	c.Close()
+	want := []event{
+		{Action: "run", Test: "TestC"}, {Action: "pass", Test: "TestC"},
+		{Action: "fail", Test: "TestA/before"}, {Action: "fail", Test: "TestA"},
+		{Action: "run", Test: "TestB"}, {Action: "pass", Test: "TestB"},
+	}
+	if diff := cmp.Diff(want, events); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if !c.Finished() || len(c.Running()) > 0 {
+		t.Errorf("finished %v, running %v", c.Finished(), c.Running())
+	}
+}

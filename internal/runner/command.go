@@ -54,8 +54,12 @@ func (pr *packageRun) runCommand(ctx context.Context) error {
 	pr.emit(result.Event{Action: result.Run, Test: commandTest})
 	say := func(s string) {
 		e := result.Event{Action: result.Output, Test: commandTest, Output: s}
+		if pr.flooded {
+			return
+		}
 		pr.printed(e)
 		pr.emit(e)
+		pr.spend(e)
 	}
 	out := &lines{each: say}
 	c := pr.shell(pr.Command)
@@ -69,7 +73,7 @@ func (pr *packageRun) runCommand(ctx context.Context) error {
 	end := result.Event{Action: result.Pass, Test: commandTest}
 	status := exited.Code
 	exited.Code = 0
-	switch reason := endReason(exited, pr.Flags.Timeout, timedOut); {
+	switch reason := pr.orFlood(endReason(exited, pr.Flags.Timeout, timedOut)); {
 	case err != nil:
 		end.Action, end.Reason = result.Fail, err.Error()
 	case reason != "":

@@ -31,7 +31,11 @@ func (m *machineRun) hook(ctx context.Context, action result.Action, line string
 		return nil
 	}
 	var last []string
+	var printed int64
 	out := &lines{each: func(s string) {
+		if printed += eventCost + int64(len(s)); printed > m.OutputLimit {
+			return
+		}
 		last = append(last, s)
 		last = last[max(0, len(last)-excerptLines):]
 		m.emit(result.Event{Action: action, Output: s})
@@ -43,7 +47,11 @@ func (m *machineRun) hook(ctx context.Context, action result.Action, line string
 	if err != nil {
 		return err
 	}
-	if why := commandReason(exited, m.Flags.Timeout, timedOut); why != "" {
+	why := commandReason(exited, m.Flags.Timeout, timedOut)
+	if printed > m.OutputLimit {
+		why = m.flood()
+	}
+	if why != "" {
 		e := &HookError{Action: action, Line: line, Reason: why, missing: exited.NotFound}
 		for _, s := range last {
 			e.lines = append(e.lines, strings.TrimSuffix(s, "\n"))

@@ -86,8 +86,10 @@ type packageRun struct {
 	saidTimeout bool
 	// raced is set when the race detector reported something.
 	raced bool
-	spans spans
-	kept  kept
+	// flooded is set when it has printed more than it may.
+	flooded bool
+	spans   spans
+	kept    kept
 }
 
 func (m *machineRun) newPackageRun(t task) *packageRun {
@@ -196,6 +198,7 @@ func (pr *packageRun) event(e result.Event) {
 		pr.reported[e.Test], pr.skipped[e.Test] = true, true
 	}
 	pr.emit(e)
+	pr.spend(e)
 }
 
 // guestBins is where a guest finds the test binaries.
@@ -290,7 +293,7 @@ func (pr *packageRun) judge(exited wire.ExitedMsg, timedOut bool) {
 	missing := pr.missing()
 	failures := len(pr.failed) - pr.excused
 	timedOut = timedOut || exited.Code == 2 && pr.saidTimeout
-	reason := endReason(exited, pr.Flags.Timeout, timedOut)
+	reason := pr.orFlood(endReason(exited, pr.Flags.Timeout, timedOut))
 	why := reason // for the tests that were running
 	switch {
 	case reason == "" && len(missing) > 0 && pr.failedFast() && failures == 0:

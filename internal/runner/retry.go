@@ -39,7 +39,7 @@ func (m *machineRun) again() string {
 // failed as a whole is, as a whole; one with a data race is not, for that is no
 // less one because it does not show the next time.
 func (pr *packageRun) retry(a result.Action, reason string) *task {
-	if a != result.Fail || pr.raced {
+	if a != result.Fail || pr.raced || pr.flooded {
 		return nil
 	}
 	t := pr.task

@@ -68,8 +68,10 @@ type Run struct {
 	Bundle   *bundle.Bundle // what outlives the run, beside the stream
 	// Artifacts bounds what the tests' files of one kernel may come to.
 	Artifacts guest.Limits
-	Info      result.RunInfo
-	Sink      result.Sink
+	// OutputLimit bounds what a package may print on each kernel, in bytes.
+	OutputLimit int64
+	Info        result.RunInfo
+	Sink        result.Sink
 	// FailOnSplat makes a fault that the kernel reports fail the run.
 	FailOnSplat bool
 	// Strict makes a finding about the blocklist fail the run.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
@@ -174,7 +175,8 @@ func (k *kernelRun) do(ctx context.Context, j job) {
 // A whole is a package on a kernel, which may run in several machines: in the
 // stream it begins once and ends once.
 type whole struct {
-	parts int // set before any of them begins
+	parts   int          // set before any of them begins
+	printed atomic.Int64 // see spend
 
 	mu     sync.Mutex
 	start  time.Time // zero before it begins
