@@ -16,14 +16,14 @@ var allowed = map[string]string{
 	"cmd/vmtest": "builder builder/catalogue builder/patch initramfs initramfs/toolbox initramfs/wire internal/accel internal/action internal/actions internal/artifact internal/attest internal/blocklist internal/boot internal/bootcheck internal/bundle internal/cache internal/console internal/gotest internal/guest internal/host internal/kernel internal/kernelinfo internal/kernelorg internal/kernelref internal/kver internal/lockfile internal/publish internal/record internal/registry internal/report internal/result internal/runner internal/shard internal/store internal/timeline internal/workspace kconfig",
 
 	"internal/action":     "internal/kernel internal/kernelref internal/lockfile internal/report internal/result internal/shard",
-	"internal/runner":     "initramfs/wire internal/accel internal/blocklist internal/boot internal/bundle internal/console internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/meminfo internal/result internal/shard internal/workspace",
+	"internal/runner":     "initramfs/wire internal/accel internal/blocklist internal/boot internal/bundle internal/console internal/debuginfo internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/meminfo internal/result internal/shard internal/workspace",
 	"internal/bootcheck":  "initramfs internal/accel internal/boot internal/console internal/features internal/guest internal/kernel internal/kver kconfig",
 	"internal/boot":       "initramfs internal/accel internal/cache internal/console internal/guest internal/kernel internal/machine internal/template internal/timeline",
 	"internal/template":   "internal/cache internal/machine internal/meminfo",
 	"internal/workspace":  "internal/gotest internal/guest",
 	"internal/guest":      "initramfs/wire internal/console internal/machine internal/timeline",
 	"internal/machine":    "initramfs/wire internal/timeline",
-	"internal/store":      "internal/artifact internal/cache internal/distro internal/kernel internal/kernelref internal/kver internal/lockfile internal/registry",
+	"internal/store":      "internal/artifact internal/cache internal/debuginfo internal/distro internal/kernel internal/kernelref internal/kver internal/lockfile internal/registry",
 	"internal/attest":     "initramfs/toolbox internal/artifact internal/configfile internal/kver internal/registry",
 	"internal/kernelinfo": "internal/artifact internal/features internal/kernel internal/kernelref internal/store kconfig",
 	"internal/publish":    "internal/artifact internal/features internal/kver internal/registry",
@@ -62,6 +62,7 @@ var allowed = map[string]string{
 	"internal/cache":      "",
 	"internal/configfile": "",
 	"internal/console":    "",
+	"internal/debuginfo":  "",
 	"internal/failure":    "",
 	"internal/features":   "",
 	"internal/kernel":     "",
@@ -75,7 +76,7 @@ var allowed = map[string]string{
 
 // standardOnly travel into guests as source, or are what everything rests on.
 var standardOnly = []string{
-	"initramfs/init", "initramfs/wire", "internal/bundle", "internal/console", "internal/features", "internal/guest", "internal/kernel", "internal/kver",
+	"initramfs/init", "initramfs/wire", "internal/bundle", "internal/console", "internal/debuginfo", "internal/features", "internal/guest", "internal/kernel", "internal/kver",
 	"internal/machine", "internal/record", "internal/result", "internal/workspace",
 }
 

@@ -37,6 +37,7 @@ func Explain(w io.Writer, dir string) error {
 	for _, m := range meanings {
 		fmt.Fprintf(out, "  %-31s %s\n", m.name, m.what)
 	}
+	fmt.Fprint(out, "\nWhere reports show no lines of source beside a fault of the kernel, there was no debug\ninformation of it: "+About+" names the file where there was.\n")
 	kernels, err := os.ReadDir(dir)
 	if err != nil {
 		return err

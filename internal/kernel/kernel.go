@@ -26,4 +26,7 @@ type Kernel struct {
 	Config string
 	// Initramfs is the archive that came with the kernel, or empty.
 	Initramfs string
+	// Debug names files that may have the kernel's debug information. They
+	// need not be there, and may change, or be another kernel's.
+	Debug []string
 }

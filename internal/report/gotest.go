@@ -133,7 +133,7 @@ func (g *GoTest) kernel(name string, e result.Event) {
 	e = result.Event{Time: e.Time, Action: result.Pass, Package: name, Elapsed: e.Elapsed}
 	g.start(e)
 	for _, trouble := range g.troubles[name] {
-		g.output(e, append([]string{trouble.Reason}, trouble.Lines...)...)
+		g.output(e, append([]string{trouble.Reason}, trouble.Report()...)...)
 		if trouble.Code != nil {
 			e.Action = result.Fail
 		}

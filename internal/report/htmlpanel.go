@@ -95,10 +95,10 @@ func (p *htmlPage) kernelPanel(k *kernel) htmlPanel {
 	}
 	h.Facts = append(h.Facts, named("Console", k.console, "Files", k.files)...)
 	if k.lost != nil {
-		h.Parts = console("Console", k.lost.Lines)
+		h.Parts = console("Console", k.lost.Report())
 	}
 	for _, e := range k.splats {
-		h.Parts = append(h.Parts, console(e.Reason, e.Lines)...)
+		h.Parts = append(h.Parts, console(e.Reason, e.Report())...)
 	}
 	return h
 }
@@ -182,11 +182,11 @@ func (p *htmlPage) testPanel(t *test, k *kernel) *htmlPanel {
 	h.Facts = append(h.Facts, named("Files", strings.Join(c.files, "\n"))...)
 	h.Facts = append(h.Facts, blockFacts(c)...)
 	if c.reason != "" && k.lost != nil {
-		h.Parts = append(h.Parts, console("Console of the kernel", k.lost.Lines)...)
+		h.Parts = append(h.Parts, console("Console of the kernel", k.lost.Report())...)
 	}
 	if c.outcome == failed {
 		for _, e := range t.pkg.splats(k) {
-			h.Parts = append(h.Parts, console("While its package ran, the kernel reported a fault", e.Lines)...)
+			h.Parts = append(h.Parts, console("While its package ran, the kernel reported a fault", e.Report())...)
 		}
 	}
 	return h

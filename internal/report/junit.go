@@ -156,7 +156,7 @@ func (m *Matrix) junitKernel(k *kernel) *junitSuite {
 }
 
 func detail(e result.Event) *junitDetail {
-	return &junitDetail{Message: failure.Line(e.Reason), Text: junitText(strings.Join(append(slices.Clone(e.Lines), e.Hint), "\n"))}
+	return &junitDetail{Message: failure.Line(e.Reason), Text: junitText(strings.Join(append(e.Report(), e.Hint), "\n"))}
 }
 
 func (k *kernel) properties() *junitProperties {

@@ -232,14 +232,14 @@ func (s *summary) trouble() {
 	}
 	for _, k := range s.kernels {
 		if k.lost != nil {
-			add(fmt.Sprintf("💥 %s was lost: %s%s", code(k.label), plain(k.lost.Reason), hint(*k.lost)), k.lost.Lines)
+			add(fmt.Sprintf("💥 %s was lost: %s%s", code(k.label), plain(k.lost.Reason), hint(*k.lost)), k.lost.Report())
 		}
 		for _, e := range k.splats {
 			during := ""
 			if e.Package != "" {
 				during = " during " + code(s.names[e.Package])
 			}
-			add(fmt.Sprintf("💥 %s reported a fault%s: %s", code(k.label), during, plain(e.Reason)), e.Lines)
+			add(fmt.Sprintf("💥 %s reported a fault%s: %s", code(k.label), during, plain(e.Reason)), e.Report())
 		}
 	}
 	for _, p := range s.pkgs() {

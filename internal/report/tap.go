@@ -51,10 +51,10 @@ func (t *tapPoint) add(p *tapPoint) {
 func (m *Matrix) tapKernel(k *kernel) *tapPoint {
 	t := &tapPoint{name: k.name, seconds: k.elapsed}
 	if k.lost != nil {
-		t.add(&tapPoint{name: "kernel", bad: true, why: k.lost.Reason, output: strings.Join(k.lost.Lines, "\n")})
+		t.add(&tapPoint{name: "kernel", bad: true, why: k.lost.Reason, output: strings.Join(k.lost.Report(), "\n")})
 	}
 	for i, e := range k.splats {
-		t.add(&tapPoint{name: fmt.Sprintf("fault %d", i+1), bad: e.Code != nil, why: e.Reason, output: strings.Join(e.Lines, "\n")})
+		t.add(&tapPoint{name: fmt.Sprintf("fault %d", i+1), bad: e.Code != nil, why: e.Reason, output: strings.Join(e.Report(), "\n")})
 	}
 	for _, p := range m.pkgs() {
 		if tp := m.tapPackage(k, p); tp != nil {

@@ -390,7 +390,7 @@ func isSummary(line string) bool {
 func (t *Text) trouble(e result.Event, what string) {
 	t.troubled[e.Kernel] = true
 	t.printf("%s: %s\n", e.Kernel, what)
-	for _, line := range e.Lines {
+	for _, line := range e.Report() {
 		t.printf("    %s\n", line)
 	}
 	if e.Hint != "" {

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -77,6 +78,7 @@ type Event struct {
 	Reason  string   `json:",omitempty"`
 	Hint    string   `json:",omitempty"`
 	Lines   []string `json:",omitempty"`
+	Source  []string `json:",omitempty"` // of splat and lost: where in the kernel's source the functions in Lines were
 	Console string   `json:",omitempty"` // path of the console's file
 	Files   []string `json:",omitempty"` // of files, relative to Path
 	// Fingerprint of a splat is the same each time the same fault is reported.
@@ -88,6 +90,9 @@ type Event struct {
 	Machine *MachineInfo `json:",omitempty"`
 	Block   *BlockInfo   `json:",omitempty"`
 }
+
+// Report is what the console has to say, for people: Lines, and then Source.
+func (e Event) Report() []string { return slices.Concat(e.Lines, e.Source) }
 
 // RunInfo heads a stream.
 type RunInfo struct {

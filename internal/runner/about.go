@@ -69,6 +69,7 @@ func (k *kernelRun) about(m *result.MachineInfo) string {
 	line("image", k.kernel.Image)
 	line("modules", k.kernel.Modules)
 	if m != nil {
+		line("lines", k.source(m.Release).Path())
 		line("machine", fmt.Sprintf("%s, %d CPUs, %d MiB", m.Accel, m.CPUs, m.MemoryMiB))
 		line("note", m.Note)
 		line("without", strings.Join(m.Without, "; "))

@@ -3,10 +3,12 @@ package runner
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/blocklist"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/debuginfo"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/result"
 )
@@ -24,6 +26,9 @@ type kernelRun struct {
 	console   string     // path of the file with what the kernel printed
 	machines  int        // that have begun
 	collected guest.Limits
+
+	decoding sync.Once
+	decoder  *debuginfo.Decoder // see source
 
 	mu      sync.Mutex
 	blocked *blocklist.Set // once it is known which kernel it is
@@ -93,4 +98,14 @@ func (k *kernelRun) gone(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.dead
+}
+
+// source knows the lines of the kernel's source, as far as there is a file with
+// its debug information.
+func (k *kernelRun) source(release string) *debuginfo.Decoder {
+	k.decoding.Do(func() {
+		files := append(slices.Clone(k.kernel.Debug), debuginfo.Files("/", release)...)
+		k.decoder = debuginfo.NewDecoder(files...)
+	})
+	return k.decoder
 }

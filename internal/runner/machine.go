@@ -249,7 +249,9 @@ func (m *machineRun) splats(pkg string, ran spans) {
 		}
 		m.trouble.Store(true)
 		told = append(told, e.Fingerprint)
-		e.Code, e.Block = m.judgeSplat(pkg, s)
+		if e.Code, e.Block = m.judgeSplat(pkg, s); e.Block == nil {
+			e.Source = m.source(m.guest.Hello.Release).Decode(e.Lines)
+		}
 		m.emit(e)
 	}
 	m.splatsTold = len(all)
@@ -289,7 +291,11 @@ func (m *machineRun) lost(ctx context.Context, err error) {
 	if (ctx.Err() != nil || !m.ready) && !m.dies(err) {
 		return // another machine has said so
 	}
-	m.emit(lost(err))
+	e := lost(err)
+	if m.up.Load() { // before, it does not matter to the tests where it was
+		e.Source = m.source(m.guest.Hello.Release).Decode(e.Lines)
+	}
+	m.emit(e)
 }
 
 // lost says that a kernel cannot go on.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/cache"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/debuginfo"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 )
 
@@ -42,7 +43,22 @@ func (s *Store) fromImage(ctx context.Context, path string) (*kernel.Kernel, err
 	if err != nil {
 		return nil, fmt.Errorf("copy %q: %w", path, err)
 	}
-	return &kernel.Kernel{Digest: "sha256:" + digest, Arch: h.arch, Release: h.release, Image: copied}, nil
+	k := &kernel.Kernel{Digest: "sha256:" + digest, Arch: h.arch, Release: h.release, Image: copied}
+	if abs, err := filepath.Abs(path); err == nil {
+		k.Debug = debugBeside(abs, h.release)
+	}
+	return k, nil
+}
+
+// debugBeside is where the debug information of an image is, if it is a vmlinux
+// itself, is one of a built tree's, or was unpacked with everything else.
+func debugBeside(image, release string) []string {
+	files := []string{image}
+	if dir := filepath.Dir(image); filepath.Base(dir) == "boot" {
+		files = append(files, filepath.Join(dir, "../../../vmlinux"))
+		files = append(files, debuginfo.Files(filepath.Dir(dir), release)...)
+	}
+	return files
 }
 
 // fromTree resolves a kernel built in the tree or in a separate O= directory.

@@ -98,6 +98,35 @@ func pack(t *testing.T, layoutDir, tag, release, arch string) (digest string) {
 	return digest
 }
 
+// TestDebug is about where the debug information is.
+func TestDebug(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{
+		"boot/vmlinuz": string(fakeImage("6.12.95")), "config": "", "debug/vmlinux": "lines", "debug/vmlinux-gdb.py": "",
+		"linux/vmlinux": "lines", "linux/arch/x86/boot/bzImage": string(fakeImage("6.12.95")),
+		"usr/lib/debug/lib/modules/6.12.95/vmlinux": "lines",
+	})
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if _, err := artifact.Pack(t.Context(), artifact.Parts{
+		Release: "6.12.95", Arch: "amd64", Kernel: in("boot/vmlinuz"), Config: in("config"), Debug: in("debug"),
+	}, in("layout"), "6.12-debug"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{"oci:%s/layout:6.12-debug", "%s/linux", "%s/linux/arch/x86/boot/bzImage", "%s/boot/vmlinuz"} {
+		k, err := resolve(t, newStore(t), ref, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(k.Debug, func(file string) bool {
+			text, err := os.ReadFile(file)
+			return err == nil && string(text) == "lines"
+		})
+		if !found {
+			t.Errorf(ref+": the debug information is none of %q", dir, k.Debug)
+		}
+	}
+}
+
 func TestLayout(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "kernels")
 	old := pack(t, dir, "6.6", "6.6.80", "amd64")

@@ -74,7 +74,11 @@ func (s *Store) unpackParts(ctx context.Context, img *image, dir string) (*kerne
 		return nil, fmt.Errorf("it holds no kernel: no layer is a %s or a %s", artifact.Kernel, artifact.VMLinux)
 	}
 	paths := map[artifact.Part]string{}
-	for _, part := range append([]artifact.Part{image, artifact.Config, artifact.Modules}, s.Parts...) {
+	parts := append([]artifact.Part{image, artifact.Config, artifact.Modules}, s.Parts...)
+	if _, local := img.origin.(onDisk); local { // it costs no download, which may be large
+		parts = append(parts, artifact.Debug)
+	}
+	for _, part := range parts {
 		d, ok := layers[part]
 		if !ok {
 			continue
@@ -85,10 +89,14 @@ func (s *Store) unpackParts(ctx context.Context, img *image, dir string) (*kerne
 		}
 		paths[part] = path
 	}
-	return &kernel.Kernel{
+	k := &kernel.Kernel{
 		Release: release, Image: paths[image], Config: paths[artifact.Config],
 		Modules: paths[artifact.Modules], Initramfs: paths[artifact.Initramfs],
-	}, nil
+	}
+	if dir, ok := paths[artifact.Debug]; ok {
+		k.Debug = []string{filepath.Join(dir, "vmlinux")}
+	}
+	return k, nil
 }
 
 // unpackPart unpacks one layer, unless that was done, and returns the path of
