@@ -91,6 +91,30 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestRouting: interrupts of devices that we do not know are routed.
+func TestRouting(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		machine *Machine
+		routed  bool
+	}{
+		{"our devices", &Machine{Arch: "amd64"}, false},
+		{"another one", &Machine{Arch: "amd64", Extra: []string{"-nic", "user,model=e1000"}}, true},
+		{"KVM", &Machine{Arch: "amd64", KVM: true}, true},
+		{"nothing of ours", &Machine{Arch: "amd64", Plain: true}, true},
+		{"arm64", &Machine{Arch: "arm64"}, true},
+	} {
+		argv, err := tt.machine.Command()
+		if err != nil {
+			t.Fatal(err)
+		}
+		parameters := strings.Fields(argv[slices.Index(argv, "-append")+1])
+		if routed := !slices.Contains(parameters, "acpi=noirq"); routed != tt.routed {
+			t.Errorf("%s: routed %v, want %v", tt.name, routed, tt.routed)
+		}
+	}
+}
+
 func TestNoSuchQEMU(t *testing.T) {
 	m := Machine{Arch: "amd64", QEMU: filepath.Join(t.TempDir(), "qemu")}
 	err := m.Start(t.Context())
