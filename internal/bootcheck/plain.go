@@ -133,6 +133,7 @@ func late(limit time.Duration) string { return fmt.Sprintf("nothing for %v", lim
 // await waits until the screen shows it. The cause is why that will not
 // happen any more; err is not the kernel's fault.
 func (p *plain) await(ctx context.Context, limit time.Duration, shows func() bool) (cause string, err error) {
+	patience := p.Patience(limit)
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
@@ -151,7 +152,11 @@ func (p *plain) await(ctx context.Context, limit time.Duration, shows func() boo
 			}
 			return ended, p.Wait()
 		case <-timer.C:
-			return late(limit), nil
+			left := patience.Left()
+			if left <= 0 {
+				return late(limit), nil
+			}
+			timer.Reset(left)
 		case <-ctx.Done():
 			return "", context.Cause(ctx)
 		}

@@ -144,7 +144,7 @@ func (e *RestartError) Hint() string { return powerHint }
 // awaitRestart waits until QEMU has ended by itself, which follows init's Done.
 func (c Check) awaitRestart(ctx context.Context, g *boot.Running, release string) error {
 	limit := c.endTimeout(g.Accel)
-	timer := time.NewTimer(limit)
+	timer := time.NewTimer(time.Duration(float64(limit) * g.Slowdown()))
 	defer timer.Stop()
 	select {
 	case <-g.Gone():

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +18,9 @@ import (
 type Decoder struct {
 	path string // of the vmlinux; empty where there is none
 
-	mu    sync.Mutex
-	known map[place]string
+	mu     sync.Mutex
+	known  map[place]string
+	broken bool // it could not be read
 }
 
 // NewDecoder reads the first of these files that is there and has debug
@@ -44,8 +46,8 @@ func Files(root, release string) []string {
 		return nil
 	}
 	return []string{
-		filepath.Join(root, "usr/lib/debug/lib/modules", release, "vmlinux"), // Debian, openSUSE, our own part debug
-		filepath.Join(root, "usr/lib/debug/boot", "vmlinux-"+release),        // Ubuntu
+		filepath.Join(root, "usr/lib/debug/lib/modules", release, "vmlinux"), // our own part debug
+		filepath.Join(root, "usr/lib/debug/boot", "vmlinux-"+release),        // Debian's linux-image-…-dbg
 	}
 }
 
@@ -54,6 +56,7 @@ type place struct {
 	function     string
 	offset, size uint64
 	after        bool // the instruction before: it is the address to return to
+	unsure       bool // that it was there: the kernel says "? f"
 }
 
 // maxPlaces is how many are looked for of one kernel: a test can write reports in
@@ -65,8 +68,7 @@ const maxPlaces = 500
 //
 //	f+0x1c/0x30: lib/f.c:12 in g, inlined at lib/f.c:40
 //
-// What the report is not sure of, functions of modules, and what has another size
-// in the file are left out.
+// Functions of modules, and what has another size in the file, are left out.
 func (d *Decoder) Decode(report []string) (lines []string) {
 	if d.path == "" {
 		return nil
@@ -83,26 +85,32 @@ func (d *Decoder) Decode(report []string) (lines []string) {
 	return lines
 }
 
-// learn finds what is not known yet. Errors are about a file that is being
-// written, or is not what it seems: there are no lines then.
+// learn finds what is not known yet. Of a file that is just being written, or is
+// not what it seems, there are no lines.
 func (d *Decoder) learn(places []place) {
 	var image *image
 	for _, p := range places {
-		if _, known := d.known[p]; known || len(d.known) >= maxPlaces {
+		if _, known := d.known[p]; known || d.broken || len(d.known) >= maxPlaces {
 			continue
 		}
 		if image == nil {
 			var err error
 			if image, err = open(d.path); err != nil {
+				d.broken = true
 				return
 			}
+			defer debug.FreeOSMemory() // machines can use it
 		}
 		d.known[p] = describe(image.frames(p))
 	}
 }
 
 func (p place) String() string {
-	return p.function + "+0x" + strconv.FormatUint(p.offset, 16) + "/0x" + strconv.FormatUint(p.size, 16)
+	sure := ""
+	if p.unsure {
+		sure = "? "
+	}
+	return sure + p.function + "+0x" + strconv.FormatUint(p.offset, 16) + "/0x" + strconv.FormatUint(p.size, 16)
 }
 
 // describe is empty where there are no frames.
@@ -118,21 +126,22 @@ func describe(frames []frame) string {
 }
 
 var (
-	prefix = regexp.MustCompile(`^(?:<\d+>)?(?:\[[^\]]*\] ?)*`)
-	symbol = regexp.MustCompile(`(^|[^?] |:)([A-Za-z_][\w.]*)\+0x([0-9a-f]{1,16})/0x([0-9a-f]+)( \[)?`)
+	timestamp = regexp.MustCompile(`^(?:<\d+>)?(?:\[[^\]]*\] ?)*`)
+	// What is before the function, it, offset and size, and of a module which.
+	functionAt = regexp.MustCompile(`^(.*[ :])([A-Za-z_][\w.]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)( \[)?`)
 )
 
-// placesIn reads a report. In a trace, which has nothing before the function,
-// there are the addresses of the instructions that come next.
+// placesIn reads a report. In a trace, which has only spaces before the function
+// and perhaps a question mark, there are the addresses of the instructions that
+// come next.
 func placesIn(report []string) (places []place) {
 	seen := map[string]bool{}
 	for _, line := range report {
-		text := prefix.ReplaceAllString(line, "")
-		m := symbol.FindStringSubmatch("  " + strings.TrimLeft(text, " "))
-		if m == nil || m[5] != "" || strings.HasPrefix(strings.TrimLeft(text, " "), "? ") {
+		m := functionAt.FindStringSubmatch(timestamp.ReplaceAllString(line, ""))
+		if m == nil || m[5] != "" {
 			continue
 		}
-		p := place{function: m[2], after: strings.HasPrefix(text, " ") && strings.HasPrefix(strings.TrimLeft(text, " "), m[2])}
+		p := place{function: m[2], after: strings.Trim(m[1], " ?") == "", unsure: strings.HasSuffix(m[1], "? ")}
 		var err1, err2 error
 		p.offset, err1 = strconv.ParseUint(m[3], 16, 64)
 		p.size, err2 = strconv.ParseUint(m[4], 16, 64)

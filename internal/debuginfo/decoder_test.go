@@ -29,11 +29,12 @@ func TestPlacesIn(t *testing.T) {
 [    1.000000] pc : arm_function+0x4/0x8
 [    1.000000] lr : arm_caller+0x4/0x8`, "\n")
 	want := []place{
-		{"fake_update_elem", 0x1c, 0x30, false},
-		{"bpf_map_update_value.isra.0", 0x8e, 0x2a0, true},
-		{"bpf_prog_0123456789abcdef_f", 0x8, 0xffffffffffffffff, true},
-		{"arm_function", 4, 8, false},
-		{"arm_caller", 4, 8, false},
+		{function: "fake_update_elem", offset: 0x1c, size: 0x30},
+		{function: "fake_not_sure", offset: 1, size: 2, after: true, unsure: true},
+		{function: "bpf_map_update_value.isra.0", offset: 0x8e, size: 0x2a0, after: true},
+		{function: "bpf_prog_0123456789abcdef_f", offset: 0x8, size: 0xffffffffffffffff, after: true},
+		{function: "arm_function", offset: 4, size: 8},
+		{function: "arm_caller", offset: 4, size: 8},
 	}
 	if diff := cmp.Diff(want, placesIn(report), cmp.AllowUnexported(place{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

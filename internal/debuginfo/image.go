@@ -93,8 +93,8 @@ func (i *image) frames(p place) []frame {
 	if err != nil || lines == nil {
 		return nil
 	}
-	var at dwarf.LineEntry
-	if err := lines.SeekPC(pc, &at); err != nil || at.File == nil {
+	at, ok := lineAt(lines, pc)
+	if !ok {
 		return nil
 	}
 	dir, _ := unit.Val(dwarf.AttrCompDir).(string)
@@ -114,6 +114,22 @@ func (i *image) frames(p place) []frame {
 	}
 	here.function = p.function
 	return append(frames, here)
+}
+
+// lineAt finds an address in a table of lines. Its parts, one for each section,
+// are in any order, which LineReader.SeekPC does not expect.
+func lineAt(lines *dwarf.LineReader, pc uint64) (at dwarf.LineEntry, ok bool) {
+	at.EndSequence = true
+	for {
+		var next dwarf.LineEntry
+		if err := lines.Next(&next); err != nil {
+			return at, false
+		}
+		if !at.EndSequence && at.Address <= pc && pc < next.Address {
+			return at, at.File != nil
+		}
+		at = next
+	}
 }
 
 // inlined are the inlined calls around an address, outermost first. The reader is

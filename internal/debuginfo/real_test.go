@@ -38,7 +38,12 @@ __attribute__((noinline)) int outer(int x)
 	MARK(at_outer);
 	return x;
 }
-int _start(int x) { return outer(x); }
+__attribute__((noinline, cold)) int unlikely(int x) // in a section that comes before the others
+{
+	MARK(at_unlikely);
+	return x;
+}
+int _start(int x) { return x ? outer(x) : unlikely(x); }
 `
 
 // TestRealC has gcc compile what a kernel has, with the formats of old and new
@@ -64,13 +69,18 @@ func TestRealC(t *testing.T) {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			vmlinux := filepath.Join(build, "vmlinux")
-			outer, marks := marksIn(t, vmlinux)
-			at := func(mark string) string { return fmt.Sprintf("outer+0x%x/0x%x", marks[mark]-outer.Value, outer.Size) }
-			want := []string{
-				at("at_inner") + ": lib/code.c:4 in inner, inlined at lib/code.c:9 in middle, inlined at lib/code.c:14",
-				at("at_outer") + ": lib/code.c:15",
+			functions, marks := marksIn(t, vmlinux)
+			at := func(function, mark string) string {
+				f := functions[function]
+				return fmt.Sprintf("%s+0x%x/0x%x", function, marks[mark]-f.Value, f.Size)
 			}
-			got := NewDecoder(vmlinux).Decode([]string{"[    1.0] RIP: 0010:" + at("at_inner"), "[    1.0] pc : " + at("at_outer")})
+			inner, outer, unlikely := at("outer", "at_inner"), at("outer", "at_outer"), at("unlikely", "at_unlikely")
+			want := []string{
+				inner + ": lib/code.c:4 in inner, inlined at lib/code.c:9 in middle, inlined at lib/code.c:14",
+				outer + ": lib/code.c:15",
+				unlikely + ": lib/code.c:20",
+			}
+			got := NewDecoder(vmlinux).Decode([]string{"[    1.0] RIP: 0010:" + inner, "[    1.0] pc : " + outer, "[    1.0] lr : " + unlikely})
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -78,8 +88,8 @@ func TestRealC(t *testing.T) {
 	}
 }
 
-// marksIn reads where the function outer is, and its marks.
-func marksIn(t *testing.T, path string) (outer elf.Symbol, marks map[string]uint64) {
+// marksIn reads where the functions are, and the marks.
+func marksIn(t *testing.T, path string) (functions map[string]elf.Symbol, marks map[string]uint64) {
 	t.Helper()
 	f, err := elf.Open(path)
 	if err != nil {
@@ -90,12 +100,12 @@ func marksIn(t *testing.T, path string) (outer elf.Symbol, marks map[string]uint
 	if err != nil {
 		t.Fatal(err)
 	}
-	marks = map[string]uint64{}
+	functions, marks = map[string]elf.Symbol{}, map[string]uint64{}
 	for _, s := range symbols {
 		switch s.Name {
-		case "outer":
-			outer = s
-		case "at_inner", "at_outer":
+		case "outer", "unlikely":
+			functions[s.Name] = s
+		case "at_inner", "at_outer", "at_unlikely":
 			section := f.Sections[s.Section]
 			data, err := section.Data()
 			if err != nil {
@@ -104,5 +114,5 @@ func marksIn(t *testing.T, path string) (outer elf.Symbol, marks map[string]uint
 			marks[s.Name] = binary.LittleEndian.Uint64(data[s.Value-section.Addr:])
 		}
 	}
-	return outer, marks
+	return functions, marks
 }

@@ -54,7 +54,6 @@ type Guest struct {
 	Skipped []string // optional parts of the layout that the kernel does not have
 
 	machine *machine.Machine
-	started time.Time
 	log     *console.Log
 	conn    *wire.Conn
 	control chan wire.Frame // frames that belong to no command
@@ -147,7 +146,6 @@ func start(ctx context.Context, o Options) (*Guest, error) {
 	}
 	g := &Guest{
 		machine:  o.Machine,
-		started:  time.Now(),
 		log:      o.Log,
 		conn:     wire.NewConn(o.Machine.Wire()),
 		control:  make(chan wire.Frame, 1),
@@ -253,8 +251,8 @@ func setupHelp(err string) string {
 
 // await waits for a control frame.
 func (g *Guest) await(ctx context.Context, want wire.Type, timeout time.Duration, phase string) (wire.Frame, error) {
-	patience := newPatience(timeout, g.machine.Waited)
-	for left := timeout; left > 0; left = patience.left() {
+	patience := g.machine.Patience(timeout)
+	for left := timeout; left > 0; left = patience.Left() {
 		select {
 		case f := <-g.control:
 			return expect(f, want, phase)
@@ -339,7 +337,7 @@ func (g *Guest) lost(phase string) error {
 	err := g.machine.Wait()
 	e := &LostError{Phase: phase, Cause: "the guest went down", Console: g.log.Tail()}
 	if silence := g.pulse.silence.Load(); silence > 0 {
-		e.Cause = "the guest gave no sign of life for " + stretched(time.Duration(silence), time.Duration(g.pulse.missed.Load()))
+		e.Cause = "the guest gave no sign of life for " + machine.Stretched(time.Duration(silence), time.Duration(g.pulse.missed.Load()))
 		e.Help = "-silence-timeout gives it more time"
 		return e
 	}
@@ -394,6 +392,9 @@ func (g *Guest) Sysrq(keys string, limit time.Duration) {
 	case <-time.After(limit):
 	}
 }
+
+// Slowdown is that of its machine.
+func (g *Guest) Slowdown() float64 { return g.machine.Slowdown() }
 
 // Gone is closed when the guest has gone away.
 func (g *Guest) Gone() <-chan struct{} { return g.gone }

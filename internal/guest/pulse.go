@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
 )
 
 // A pulse is what is known of a guest's being alive.
@@ -53,7 +54,7 @@ func (g *Guest) watch(limit time.Duration) {
 		if now != last || g.pulse.handling.Load() {
 			last, silent, missed = now, 0, 0
 		} else {
-			lacked := min(max(0, waited-before), step-step/mostPatience)
+			lacked := min(max(0, waited-before), step-step/machine.MostPatience)
 			silent, missed = silent+step-lacked, missed+lacked
 		}
 		if asking.CompareAndSwap(false, true) {

@@ -52,6 +52,7 @@ type Machine struct {
 	monitor       *net.UnixConn // of one with a Snapshot
 	stderr        tail
 	cmd           *exec.Cmd
+	started       time.Time
 	done          chan struct{}
 	err           error
 }
@@ -207,6 +208,7 @@ func (m *Machine) launch() error {
 	m.done = make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
+		m.started = time.Now()
 		err := m.cmd.Start()
 		started <- err
 		if err != nil {

@@ -1,4 +1,4 @@
-package guest
+package machine
 
 import (
 	"testing"
@@ -12,7 +12,7 @@ func TestPatience(t *testing.T) {
 		p := newPatience(time.Minute, func() time.Duration { return waited })
 		check := func(left time.Duration, text string) {
 			t.Helper()
-			if got := p.left(); got != left {
+			if got := p.Left(); got != left {
 				t.Errorf("%v are left, want %v", got, left)
 			}
 			if got := p.String(); got != text {
