@@ -115,6 +115,30 @@ func TestRouting(t *testing.T) {
 	}
 }
 
+// TestClock: only a TSC made of one that is trusted is trusted.
+func TestClock(t *testing.T) {
+	host, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+	trusted := err == nil && string(host) == "tsc\n"
+	for _, tt := range []struct {
+		name    string
+		machine *Machine
+		want    bool
+	}{
+		{"translated", &Machine{Arch: "amd64"}, trusted},
+		{"KVM", &Machine{Arch: "amd64", KVM: true}, false},
+		{"arm64", &Machine{Arch: "arm64"}, false},
+	} {
+		argv, err := tt.machine.Command()
+		if err != nil {
+			t.Fatal(err)
+		}
+		parameters := strings.Fields(argv[slices.Index(argv, "-append")+1])
+		if got := slices.Contains(parameters, "tsc=reliable"); got != tt.want {
+			t.Errorf("%s: trusted %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestNoSuchQEMU(t *testing.T) {
 	m := Machine{Arch: "amd64", QEMU: filepath.Join(t.TempDir(), "qemu")}
 	err := m.Start(t.Context())
