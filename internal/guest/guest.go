@@ -396,6 +396,9 @@ func (g *Guest) Sysrq(keys string, limit time.Duration) {
 // Slowdown is that of its machine.
 func (g *Guest) Slowdown() float64 { return g.machine.Slowdown() }
 
+// Patience is with its machine.
+func (g *Guest) Patience(limit time.Duration) machine.Patience { return g.machine.Patience(limit) }
+
 // Gone is closed when the guest has gone away.
 func (g *Guest) Gone() <-chan struct{} { return g.gone }
 

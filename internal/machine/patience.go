@@ -32,6 +32,18 @@ func (p Patience) Left() time.Duration {
 	return min(p.limit-spent+p.missed(), MostPatience*p.limit-spent)
 }
 
+// Wait reports whether it is over before done is closed.
+func (p Patience) Wait(done <-chan struct{}) (over bool) {
+	for left := p.Left(); left > 0; left = p.Left() {
+		select {
+		case <-done:
+			return false
+		case <-time.After(left):
+		}
+	}
+	return true
+}
+
 // missed is the time that does not count.
 func (p Patience) missed() time.Duration {
 	return min(max(0, p.waited()-p.before), time.Since(p.began))

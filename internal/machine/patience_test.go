@@ -52,3 +52,19 @@ func TestSlowdown(t *testing.T) {
 		}
 	}
 }
+
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		// QEMU gets half of the time.
+		p := newPatience(time.Minute, func() time.Duration { return time.Since(start) / 2 })
+		if !p.Wait(nil) || time.Since(start) < 2*time.Minute-time.Second || time.Since(start) > 2*time.Minute+time.Second {
+			t.Errorf("it was over after %v", time.Since(start))
+		}
+		done := make(chan struct{})
+		close(done)
+		if newPatience(time.Minute, func() time.Duration { return 0 }).Wait(done) {
+			t.Error("it was over although it was done")
+		}
+	})
+}

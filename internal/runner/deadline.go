@@ -36,9 +36,9 @@ func (m *machineRun) lifetime(ctx context.Context) (life context.Context, stop f
 	return life, func() { unlink(); end(nil) }
 }
 
-// patience is the context of a command in the guest. At the run's deadline it
+// untilDumped is the context of a command in the guest. At the run's deadline it
 // ends when the kernel has written its tasks.
-func (m *machineRun) patience(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+func (m *machineRun) untilDumped(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	patient, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	unlink := context.AfterFunc(ctx, func() {
 		err := context.Cause(ctx)

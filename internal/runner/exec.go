@@ -16,16 +16,11 @@ import (
 func (m *machineRun) exec(ctx context.Context, pkg string, c guest.Command) (exited wire.ExitedMsg, timedOut bool, err error) {
 	signals := make(chan syscall.Signal, 1)
 	c.Signals = signals
-	var deadline <-chan time.Time
-	if limit := m.Flags.Timeout; limit > 0 {
-		timer := time.NewTimer(limit + m.grace())
-		defer timer.Stop()
-		deadline = timer.C
-	}
-	ctx, cancel := m.patience(ctx)
+	ctx, cancel := m.untilDumped(ctx)
 	defer cancel(nil)
 	done := make(chan struct{})
 	defer close(done)
+	deadline := m.overdue(done)
 	killed := make(chan struct{})
 	go func() {
 		select {
@@ -40,9 +35,7 @@ func (m *machineRun) exec(ctx context.Context, pkg string, c guest.Command) (exi
 		}
 		m.dump()
 		signals <- syscall.SIGKILL
-		select {
-		case <-done:
-		case <-time.After(m.grace()):
+		if m.guest.Patience(m.grace()).Wait(done) {
 			cancel(&timeoutError{m.Flags.Timeout})
 		}
 	}()
@@ -53,6 +46,24 @@ func (m *machineRun) exec(ctx context.Context, pkg string, c guest.Command) (exi
 	default:
 	}
 	return exited, timedOut, err
+}
+
+// overdue is closed when a binary has not told by itself that its time was over.
+func (m *machineRun) overdue(done <-chan struct{}) <-chan struct{} {
+	over := make(chan struct{})
+	if m.Flags.Timeout <= 0 {
+		return over
+	}
+	go func() {
+		select {
+		case <-done:
+		case <-time.After(m.Flags.Timeout):
+			if m.guest.Patience(m.grace()).Wait(done) {
+				close(over)
+			}
+		}
+	}()
+	return over
 }
 
 // lines hands on what is written to it line by line.

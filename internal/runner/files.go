@@ -164,7 +164,7 @@ func (pr *packageRun) collect(ctx context.Context, runErr error) error {
 	var timeout *timeoutError
 	if errors.As(runErr, &timeout) || pastDeadline(runErr) { // the binary may hang in the kernel; init may not
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(context.WithoutCancel(ctx), pr.grace(), errors.New("no answer"))
+		ctx, cancel = context.WithTimeoutCause(context.WithoutCancel(ctx), pr.slowed(pr.grace()), errors.New("no answer"))
 		defer cancel()
 	} else if runErr != nil {
 		return nil

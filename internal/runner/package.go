@@ -224,13 +224,17 @@ func (pr *packageRun) binaryCommand() guest.Command {
 }
 
 // grace is what a test binary gets beyond -timeout to report it by itself, and
-// what the guest gets to kill it, as busy as the host has been.
+// what the guest gets to kill it.
 func (m *machineRun) grace() time.Duration {
-	grace := time.Minute
 	if m.guest.Accel == accel.KVM {
-		grace = 15 * time.Second
+		return 15 * time.Second
 	}
-	return time.Duration(float64(grace) * m.guest.Slowdown())
+	return time.Minute
+}
+
+// slowed is a time as it is on a host as busy as this one has been.
+func (m *machineRun) slowed(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * m.guest.Slowdown())
 }
 
 type timeoutError struct{ limit time.Duration }

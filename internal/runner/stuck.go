@@ -9,7 +9,7 @@ import (
 // dump makes the kernel write to the console's file: blocked tasks, CPUs, all
 // tasks, memory.
 func (m *machineRun) dump() {
-	from, limit := time.Now(), m.grace()/2
+	from, limit := time.Now(), m.slowed(m.grace()/2)
 	m.dumping(from, from.Add(2*limit))
 	m.guest.Sysrq("wltm", limit)
 	m.dumping(from, time.Now().Add(limit))
@@ -41,7 +41,7 @@ func (m *machineRun) watchKernel(pkg string, done <-chan struct{}) <-chan error 
 				return
 			case <-tick.C:
 			}
-			if s, ok := m.stuck(pkg); ok && time.Since(s.Time) > m.grace()/2 {
+			if s, ok := m.stuck(pkg); ok && time.Since(s.Time) > m.slowed(m.grace()/2) {
 				stuck <- &stuckError{s}
 				return
 			}
