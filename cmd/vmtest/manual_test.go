@@ -233,7 +233,7 @@ var (
 	variable = regexp.MustCompile(`\bVMTEST_[A-Z_]+\b`)
 	// Variables that are set in guests, and those of our own tests.
 	elsewhere = []string{"VMTEST_KERNEL", "VMTEST_RELEASE", "VMTEST_ARTIFACTS",
-		"VMTEST_TESTS", "VMTEST_TEST_CONFIGURE"}
+		"VMTEST_CLONES", "VMTEST_TESTS", "VMTEST_TEST_CONFIGURE"}
 	// What may stand before a command.
 	beforeCommand = []string{"$", "&&", "|", ";", "--", "sudo", "time", "run:", "-exec"}
 )
