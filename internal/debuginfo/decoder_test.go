@@ -149,8 +149,10 @@ func TestWithoutLines(t *testing.T) {
 	if d.Path() != "" || d.Decode([]string{"  f+0x1/0x2"}) != nil {
 		t.Errorf("there are lines of %q", d.Path())
 	}
-	if Files("/", "") != nil {
-		t.Error("files of no release")
+	for _, release := range []string{"", "../../../tmp/6.12"} {
+		if files := Files("/", release); files != nil {
+			t.Errorf("release %q has files %q", release, files)
+		}
 	}
 }
 
