@@ -24,6 +24,7 @@ import (
 // that they have not written to. VMTEST_CLONES is how many: 8 by default.
 func TestRealClones(t *testing.T) {
 	needReal(t)
+	t.Parallel()
 	number := 8
 	if s := os.Getenv("VMTEST_CLONES"); s != "" {
 		var err error

@@ -24,6 +24,7 @@ import (
 // being saved. Each row leaves a saved machine that works to the next one.
 func TestRealTemplates(t *testing.T) {
 	needReal(t)
+	t.Parallel()
 	m := newSavedMachine(t)
 	for _, row := range []struct {
 		name  string
