@@ -34,7 +34,7 @@ func TestRealClones(t *testing.T) {
 	}
 	r := newReal(t)
 	dir := r.module(t, "clone", func(dir string) error {
-		build := exec.Command("go", "build", "-o", "clone", ".")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", "clone", ".")
 		build.Dir, build.Env = dir, append(r.env, "CGO_ENABLED=0")
 		out, err := build.CombinedOutput()
 		if err != nil {
