@@ -104,6 +104,11 @@ func (b *bench) run(ctx context.Context) error {
 		if err := b.compile(ctx, k); err != nil {
 			return err
 		}
+		fmt.Fprintf(os.Stderr, "recipe: %s: %.0f CPU seconds, bzImage %d bytes\n", k.recipe, k.cpu.Seconds(), k.size)
+		if err := b.boot(ctx, k); err != nil { // before an hour of work is lost
+			return err
+		}
+		k.boots = nil
 	}
 	for range b.boots {
 		for _, k := range kernels {
@@ -213,7 +218,7 @@ var ready = regexp.MustCompile(`ready in ([0-9.]+)s`)
 
 // boot measures from the start of QEMU to a guest that is ready to run something.
 func (b *bench) boot(ctx context.Context, k *kernel) error {
-	cmd := exec.CommandContext(ctx, b.vmtest, "exec", "-hermetic", "-kernel", k.image(), "--", "true")
+	cmd := exec.CommandContext(ctx, b.vmtest, "exec", "-cold", "-kernel", k.image(), "--", "true")
 	cmd.Dir = b.dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
