@@ -19,7 +19,7 @@ import (
 // number, VMTEST_KERNEL_DEFAULT another kernel.
 func TestSoak(t *testing.T) {
 	if os.Getenv("VMTEST_TESTS") != "soak" {
-		t.Skip("starts 400 machines, which takes an hour without KVM: VMTEST_TESTS=soak runs it")
+		t.Skip("starts 400 machines, which takes minutes: VMTEST_TESTS=soak runs it")
 	}
 	number := 200
 	if s := os.Getenv("VMTEST_SOAK"); s != "" {
