@@ -80,7 +80,7 @@ func FuzzSuggest(f *testing.F) {
 	f.Add("example.org/m", "TestX", "a b", "debian:5.10", "    x_test.go:1: bad: [")
 	f.Add("./x y", "Test*", "/sys\x00", "*?", "\t#\u2028\x1b[1m- 5.10")
 	f.Fuzz(func(t *testing.T, pkg, test, sub, name, line string) {
-		if test == "" || strings.HasPrefix(test, "/") {
+		if test == "" || strings.HasPrefix(test, "/") || strings.Contains(name, "\x00") { // no argument has that
 			return
 		}
 		full := testName(test + "/" + sub)
