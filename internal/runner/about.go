@@ -32,9 +32,6 @@ func (k *kernelRun) begin() (err error) {
 		return err
 	}
 	k.console = filepath.Join(k.dir, bundle.Console)
-	if err := os.MkdirAll(filepath.Join(k.work, k.file), 0o755); err != nil {
-		return err
-	}
 	if k.kernel.Config == "" {
 		return nil
 	}

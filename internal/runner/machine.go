@@ -53,7 +53,7 @@ func (m *machineRun) do(ctx context.Context) (again []task) {
 		m.notRun(err)
 		return nil
 	}
-	if m.nothingToRun() {
+	if m.skip() {
 		return nil
 	}
 	err := m.run(ctx)
@@ -69,19 +69,21 @@ func (m *machineRun) do(ctx context.Context) (again []task) {
 	return again
 }
 
-// nothingToRun reports whether the job needs no machine, as far as is known, for
-// the blocklist leaves nothing of it.
-func (m *machineRun) nothingToRun() bool {
+// skip ends a job that needs no machine, for the blocklist leaves nothing of it.
+// It reports whether that is so, as far as it is known.
+func (m *machineRun) skip() bool {
 	if m.blocklist() == nil || m.Command != "" || m.Flags.Bench != "" {
 		return false
 	}
-	for _, t := range m.tasks {
-		if len(m.expected(t).tests) > 0 {
-			return false
-		}
-	}
+	var packages []*packageRun
 	for _, t := range m.tasks {
 		pr := m.newPackageRun(t)
+		if len(pr.expect.tests) > 0 {
+			return false
+		}
+		packages = append(packages, pr)
+	}
+	for _, pr := range packages {
 		pr.begin()
 		pr.nothing()
 	}
@@ -113,6 +115,9 @@ func (m *machineRun) run(ctx context.Context) (err error) {
 	}
 	defer m.guest.Close()
 	m.up.Store(true)
+	if err := m.booted(); err != nil {
+		return err
+	}
 	if err := m.serve(ctx); err != nil {
 		return err
 	}
@@ -145,8 +150,8 @@ func (m *machineRun) keepConsole(own *os.File) (err error) {
 	return os.Remove(m.own)
 }
 
-// boot boots the machine, and says which kernel it has if that is news.
-func (m *machineRun) boot(ctx context.Context) error {
+// boot boots the machine.
+func (m *machineRun) boot(ctx context.Context) (err error) {
 	if m.n == 1 || m.attempt > 1 {
 		m.Progress("boot " + m.name + m.again())
 	}
@@ -155,18 +160,11 @@ func (m *machineRun) boot(ctx context.Context) error {
 		return err
 	}
 	machine := boot.Machine{Settings: m.shown(), Kernel: m.kernel, Layout: m.layout(), Base: m.Base, Dir: dir, Log: m.log}
-	var err error
-	if m.guest, err = machine.Boot(ctx); err != nil {
-		return err
-	}
-	if err := m.booted(); err != nil {
-		m.guest.Close()
-		return err
-	}
-	return nil
+	m.guest, err = machine.Boot(ctx)
+	return err
 }
 
-// booted is called when the guest has said which kernel it runs.
+// booted says which kernel the guest runs, if that is news.
 func (m *machineRun) booted() error {
 	m.splatsTold = len(m.log.Splats())
 	release := m.guest.Hello.Release

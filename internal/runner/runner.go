@@ -101,7 +101,8 @@ type Run struct {
 	bins    string // below it: the test binaries
 	built   []builtPackage
 	list    *blocklist.List
-	room    *semaphore.Weighted // for machines
+	atOnce  int                 // how many machines run at a time, see parallel
+	room    *semaphore.Weighted // for them
 	part    map[string][]string // by package: the tests of this shard; nil where it is all
 	tests   int                 // of all shards
 	tally   tally
@@ -356,7 +357,8 @@ func (r *Run) runnable() []builtPackage {
 // reported as that kernel's and does not keep the others from running.
 func (r *Run) runKernels(ctx context.Context, kernels resolutions) {
 	var group sync.WaitGroup
-	r.room = semaphore.NewWeighted(int64(r.parallel()))
+	r.atOnce = r.parallel()
+	r.room = semaphore.NewWeighted(int64(r.atOnce))
 	for _, k := range kernels {
 		_ = r.room.Acquire(context.WithoutCancel(ctx), 1) // a kernel that does not run is reported as well
 		group.Go(func() {

@@ -38,7 +38,7 @@ func (r *Run) tasks() []task {
 	for _, p := range r.runnable() {
 		tasks = append(tasks, task{builtPackage: p, only: r.part[p.ImportPath]})
 	}
-	if r.parallel() > 1 && len(r.Recorded) > 0 {
+	if r.atOnce > 1 && len(r.Recorded) > 0 {
 		slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(r.took(b), r.took(a)) })
 	}
 	return tasks
