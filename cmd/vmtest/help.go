@@ -42,6 +42,7 @@ var pages = map[string]string{
 
 	6.12                          a tag in the default repository, ghcr.io/bpf-vmtest/kernels
 	6.12-debug, 6.12-nobtf        the same of a flavour: see vmtest kernel build -h
+	7.3-rc                        the last release candidate of a series
 	stable, mainline, longterm, next
 	                              the tags that are moved from kernel to kernel
 	ghcr.io/org/kernels:6.12      an image in any registry; @sha256:… pins it

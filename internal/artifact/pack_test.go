@@ -182,6 +182,7 @@ func TestPackErrors(t *testing.T) {
 		"a directory":            func(p *Parts) { p.BTF = filepath.Dir(p.BTF) },
 		"flavour with a dash":    func(p *Parts) { p.Build.Flavour = "a-b" },
 		"flavour like a version": func(p *Parts) { p.Build.Flavour = "rc7" },
+		"flavour like a series":  func(p *Parts) { p.Build.Flavour = "rc" },
 	} {
 		parts, dir := good, t.TempDir()
 		spoil(&parts)

@@ -29,7 +29,11 @@ func (n Name) Tags() []string {
 		tags = append(tags, n.Version.String()+"-"+n.Date)
 	}
 	tags = append(tags, n.Version.String())
-	if series := n.Version.Series(); series != n.Version {
+	series := n.Version.Series()
+	if n.Version.RC != 0 { // what the catalogue calls it, and stays when 7.3 is there
+		tags = append(tags, series.String()+"-rc")
+	}
+	if series != n.Version {
 		tags = append(tags, series.String())
 	}
 	tags = append(tags, n.Channels...)
@@ -45,7 +49,7 @@ var (
 	datePattern = regexp.MustCompile(`^(\d{8})(\.[1-9]\d{0,3})?$`)
 	dated       = regexp.MustCompile(`^\d+\.\d+(\.\d+)?(-rc\d+)?-\d{8}(\.\d+)?(-[a-z][a-z0-9]*)?$`)
 	flavour     = regexp.MustCompile(`^([a-z][a-z0-9]*)?$`)
-	candidate   = regexp.MustCompile(`^rc\d+$`)
+	candidate   = regexp.MustCompile(`^rc\d*$`)
 )
 
 // IsDated reports whether the tag is that of one build, which never moves.

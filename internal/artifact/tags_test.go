@@ -17,8 +17,8 @@ func TestNameTags(t *testing.T) {
 		{Name{Date: "20261121"}, "6.12.94", "6.12.94-20261121 6.12.94 6.12"},
 		{Name{Date: "20261121.2", Channels: []string{"longterm", "stable"}}, "6.12.94", "6.12.94-20261121.2 6.12.94 6.12 longterm stable"},
 		{Name{Date: "20261121", Channels: []string{"stable"}, Flavour: "debug"}, "6.12.94", "6.12.94-20261121-debug 6.12.94-debug 6.12-debug stable-debug"},
-		{Name{Channels: []string{"mainline"}}, "7.3-rc7", "7.3-rc7 7.3 mainline"},
-		{Name{Date: "20261121", Flavour: "nobtf"}, "7.3-rc7", "7.3-rc7-20261121-nobtf 7.3-rc7-nobtf 7.3-nobtf"},
+		{Name{Channels: []string{"mainline"}}, "7.3-rc7", "7.3-rc7 7.3-rc 7.3 mainline"},
+		{Name{Date: "20261121", Flavour: "nobtf"}, "7.3-rc7", "7.3-rc7-20261121-nobtf 7.3-rc7-nobtf 7.3-rc-nobtf 7.3-nobtf"},
 		{Name{Date: "20261121"}, "7.2", "7.2-20261121 7.2"},
 	} {
 		v, err := kver.Parse(c.version)

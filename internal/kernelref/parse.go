@@ -104,10 +104,15 @@ func isTag(s string) bool {
 	return m != nil && isKernel(m[1]) && !candidatePattern.MatchString(m[2])
 }
 
-// isKernel reports whether s is a version or a moniker.
+// isKernel reports whether s is a version, the candidates of a series (7.3-rc), or
+// a moniker.
 func isKernel(s string) bool {
-	_, err := kver.Parse(s)
-	return err == nil && !strings.Contains(s, "~") || slices.Contains(monikers, s)
+	series, candidates := strings.CutSuffix(s, "-rc")
+	v, err := kver.Parse(series)
+	if err != nil || strings.Contains(s, "~") {
+		return slices.Contains(monikers, s)
+	}
+	return !candidates || v == v.Series()
 }
 
 func inDefault(tag, repository string) (Source, error) {

@@ -1,7 +1,7 @@
 // Package kernelref is the one grammar in which kernels are named, in flags,
 // files and the Action's inputs.
 //
-//	6.12  6.12.94  7.3-rc7  stable  mainline  longterm  next
+//	6.12  6.12.94  7.3-rc  7.3-rc7  stable  mainline  longterm  next
 //	                        a tag in the default repository
 //	6.12-debug  6.12.94-20261121  6.12.94-20261121-debug  stable-nobtf
 //	                        the same, of a flavour, and of one build
