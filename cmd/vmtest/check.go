@@ -50,9 +50,7 @@ func (a *app) checkKernel(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(r.Waived) > 0 {
-		a.progress("not asked for, since its configuration has no BTF: " + names(r.Waived))
-	}
+	a.sayWaived(r)
 	if err := a.showTable(r, *asJSON); err != nil {
 		return err
 	}
@@ -64,12 +62,15 @@ func (a *app) checkKernel(ctx context.Context, args []string) error {
 	return err
 }
 
-func names(list []bootcheck.Requirement) string {
-	var all []string
-	for _, r := range list {
-		all = append(all, fmt.Sprintf("%s %s", r.Kind, r.Name))
+// sayWaived names what a kernel was excused from.
+func (a *app) sayWaived(r *bootcheck.Result) {
+	var names []string
+	for _, w := range r.Waived {
+		names = append(names, fmt.Sprintf("%s %s", w.Kind, w.Name))
 	}
-	return strings.Join(all, ", ")
+	if len(names) > 0 {
+		a.progress("not asked for, since its configuration has no BTF: " + strings.Join(names, ", "))
+	}
 }
 
 func (a *app) showTable(r *bootcheck.Result, asJSON bool) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -92,17 +93,14 @@ func fakeParts(prefix, release string, behavior fakeqemu.Behavior, config string
 // A kernel that does not pass leaves the layout as it was.
 func TestTagStays(t *testing.T) {
 	dir := t.TempDir()
-	layout, cache := filepath.Join(dir, "out"), filepath.Join(dir, "cache")
+	layout := filepath.Join(dir, "out")
 	pack := func(release string, behavior fakeqemu.Behavior, noBoot bool, missing ...string) (string, error) {
 		t.Helper()
 		parts, err := fakeParts(filepath.Join(dir, "kernel."), release, behavior, "CONFIG_BPF_SYSCALL=y\nCONFIG_DEBUG_INFO_BTF=y\n")
-		if err = errors.Join(err, os.MkdirAll(cache, 0o755), fakeProbe(cache, filepath.Join(dir, "table"), release, missing...)); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
-		b := &buildFlags{noBoot: noBoot}
-		b.settings.Accel, b.settings.CacheDir = accel.TCG, cache
-		a := &app{stdout: io.Discard, stderr: t.Output()}
-		return a.packChecked(t.Context(), b, parts, t.TempDir(), layout, []string{release, "6.12"})
+		return packFake(t, dir, parts, noBoot, t.Output(), missing...)
 	}
 	good, err := pack("6.12.1", fakeqemu.Good, false)
 	if err != nil {
@@ -134,6 +132,37 @@ func TestTagStays(t *testing.T) {
 				t.Errorf("%s has a table: %t", k.Release, has)
 			}
 		}
+	}
+}
+
+// packFake packs the parts into dir/out, as vmtest kernel build does with what it
+// has compiled. The probe finds everything in the kernel but what is missing.
+func packFake(t *testing.T, dir string, parts artifact.Parts, noBoot bool, stderr io.Writer, missing ...string) (digest string, err error) {
+	t.Helper()
+	cache := filepath.Join(dir, "cache")
+	err = errors.Join(os.MkdirAll(cache, 0o755), fakeProbe(cache, filepath.Join(dir, "table"), parts.Release, missing...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &buildFlags{noBoot: noBoot}
+	b.settings.Accel, b.settings.CacheDir = accel.TCG, cache
+	a := &app{stdout: io.Discard, stderr: stderr}
+	return a.packChecked(t.Context(), b, parts, t.TempDir(), filepath.Join(dir, "out"), []string{parts.Release, "6.12"})
+}
+
+// What is not asked of a kernel without types is named.
+func TestBuildSaysWaived(t *testing.T) {
+	dir := t.TempDir()
+	parts, err := fakeParts(filepath.Join(dir, "kernel."), "6.12.1", fakeqemu.Good, "CONFIG_BPF_SYSCALL=y\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	if _, err := packFake(t, dir, parts, false, &said, "kernel/btf", "attach/fentry"); err != nil {
+		t.Fatal(err)
+	}
+	if want := "not asked for, since its configuration has no BTF: kernel btf, attach fentry\n"; !strings.Contains(said.String(), want) {
+		t.Errorf("it said\n%swant %q", &said, want)
 	}
 }
 

@@ -137,6 +137,7 @@ func (a *app) tryParts(ctx context.Context, b *buildFlags, parts artifact.Parts,
 	if err != nil {
 		return err
 	}
+	a.sayWaived(r)
 	a.progress(r.Table.Summary())
 	table, err := r.Table.Encode()
 	if err != nil {

@@ -174,12 +174,13 @@ vmtest kernel keygen [-o NAME]          make a pair of keys to sign with
 vmtest kernel update [flags]            make the catalogue follow kernel.org`,
 	"kernel build": `vmtest kernel build [flags] VERSION…
 
-Compiles kernels from Debian's or kernel.org's source, packs and boots them. What is
-on in a kernel are the symbols that its fragments ask for and what those need; every
-one is checked. -flavour adds fragments of ours: debug keeps what gdb needs, kasan
-finds the kernel's own bugs, nobtf is a kernel without types. -fragment adds yours; a
-line that ends in "# override" changes what another fragment says. -patch applies
-patches, without fuzz, to a copy of the source.
+Compiles kernels from Debian's or kernel.org's source, packs and boots them, and
+prints what to name them by: oci:DIR:TAG@DIGEST. What is on in a kernel are the
+symbols that its fragments ask for and what those need; every one is checked.
+-flavour adds fragments of ours: debug keeps what gdb needs, kasan finds the kernel's
+own bugs, nobtf is a kernel without types. -fragment adds yours; a line that ends in
+"# override" changes what another fragment says. -patch applies patches, without
+fuzz, to a copy of the source.
 
 More in docs/fragments.md and docs/catalogue.md.`,
 	"kernel check": `vmtest kernel check [flags] REF
