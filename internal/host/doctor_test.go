@@ -67,6 +67,7 @@ func TestProgramCheck(t *testing.T) {
 	qemu := program{name: "qemu-system-test", group: Run, why: "runs VMs", least: leastQEMU, parse: ParseQEMUVersion}
 	bc := program{name: "test-bc", group: Build, why: "calculates"}
 	ccache := program{name: "test-ccache", group: Build, why: "remembers", optional: true}
+	browser := program{name: "test-chromium", other: []string{"test-chrome"}, group: Dev, why: "shows"}
 	for _, test := range []struct {
 		name    string
 		program program
@@ -81,11 +82,12 @@ func TestProgramCheck(t *testing.T) {
 		{"absent", qemu, "", Missing, "not found: runs VMs"},
 		{"any version", bc, "bc 1.7.1\nCopyright 1991", OK, "1.7.1"},
 		{"optional", ccache, "", Warn, "not found: remembers"},
+		{"of another name", browser, "Google Chrome 156.0.8078.79 \n", OK, "156.0.8078.79"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			programs := map[string]string{}
 			if test.prints != "" {
-				programs[test.program.name] = test.prints
+				programs[append(test.program.other, test.program.name)[0]] = test.prints
 			}
 			fakePath(t, programs)
 			got := test.program.check(t.Context())

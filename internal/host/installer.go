@@ -38,7 +38,9 @@ func newInstaller(o SetupOptions) *installer {
 }
 
 // install brings the packages, refreshing the package manager's lists only
-// when they lack one or name a file that is no longer there.
+// when they lack one or name a file that is no longer there. What this release
+// of a distribution does not have is left out: whether it is needed is found
+// out by looking again.
 func (i *installer) install(ctx context.Context, names []string) error {
 	if i.manager == "" {
 		return &noManagerError{packages: names}
@@ -55,11 +57,18 @@ func (i *installer) install(ctx context.Context, names []string) error {
 	if err == nil || i.sudoErr != nil || ctx.Err() != nil {
 		return err
 	}
+	known, unknown := offered(names, out)
 	switch {
 	case lockBusy.MatchString(out):
 		if err := i.wait(ctx); err != nil {
 			return err
 		}
+	case refreshed && len(unknown) > 0:
+		fmt.Fprintf(i.Stdout, "# %s has no %s\n", i.manager, strings.Join(unknown, ", "))
+		if len(known) == 0 {
+			return nil
+		}
+		argv = append(slices.Clone(installCommand[i.manager]), known...)
 	case !refreshed && refreshCommand[i.manager] != nil:
 		// Old lists name versions that the mirror has dropped.
 		if err := i.refresh(ctx); err != nil {
@@ -70,6 +79,19 @@ func (i *installer) install(ctx context.Context, names []string) error {
 	}
 	_, err = i.asRoot(ctx, argv)
 	return err
+}
+
+// unlocated is what apt-get says of packages that its lists lack, of each, and
+// before it installs any.
+var unlocated = regexp.MustCompile(`(?m)^(?:E|Error): (?:Unable to locate package (\S+)|Package '(\S+)' has no installation candidate)$`)
+
+// offered sorts packages by whether apt-get, which printed out, knows them.
+func offered(names []string, out string) (known, unknown []string) {
+	for _, found := range unlocated.FindAllStringSubmatch(out, -1) {
+		unknown = append(unknown, found[1]+found[2])
+	}
+	known = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(unknown, name) })
+	return known, unknown
 }
 
 func (i *installer) refresh(ctx context.Context) error {

@@ -27,7 +27,7 @@ func (p program) check(ctx context.Context) Check {
 		return c
 	}
 
-	path, err := lookPath(p.name)
+	path, err := p.find()
 	if err != nil {
 		return fault("not found: " + p.why)
 	}
@@ -43,6 +43,16 @@ func (p program) check(ctx context.Context) Check {
 		c.Detail = path
 	}
 	return c
+}
+
+// find looks for the program under all of its names.
+func (p program) find() (path string, err error) {
+	for _, name := range append([]string{p.name}, p.other...) {
+		if path, err = lookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
 }
 
 // version asks the program itself.

@@ -5,6 +5,7 @@ import "runtime"
 // A program is a requirement met by an executable in PATH.
 type program struct {
 	name  string
+	other []string // names by which it serves as well
 	group Group
 	// why says what fails without it.
 	why    string
@@ -55,6 +56,11 @@ var programs = append(architectures(),
 	program{name: "skopeo", group: Dev, why: "copies kernels in tests, as other people do"},
 	program{name: "xmllint", group: Dev, why: "reads reports in vmtest's own tests"},
 	program{name: "prove", group: Dev, why: "reads reports in vmtest's own tests"},
+	// Ubuntu has it only as a snap, and GitHub's runners have Chrome.
+	program{
+		name: "chromium-headless-shell", other: []string{"chromium", "chromium-browser", "google-chrome"}, group: Dev,
+		why: "shows reports in vmtest's own tests", optional: true,
+	},
 )
 
 // crossCompilers are by the group they belong to where they cross.

@@ -89,8 +89,16 @@ func TestInstall(t *testing.T) {
 		}, []string{policy, update}, true},
 		{"fails for good", map[string][]answer{
 			"policy":  {{prints: ""}},
-			"install": {{prints: "E: Unable to locate package bison\n", fails: true}},
+			"install": {{prints: "E: Sub-process /usr/bin/dpkg returned an error code (1)\n", fails: true}},
 		}, []string{policy, update, install}, true},
+		{"one is unknown", map[string][]answer{
+			"policy":  {{prints: unknown}},
+			"install": {{prints: "Reading package lists...\nE: Package 'flex' has no installation candidate\n", fails: true}, {}},
+		}, []string{policy, update, install, strings.Replace(install, " flex", "", 1)}, false},
+		{"all are unknown", map[string][]answer{
+			"policy":  {{prints: ""}},
+			"install": {{prints: "Error: Unable to locate package flex\nError: Unable to locate package bison\n", fails: true}},
+		}, []string{policy, update, install}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := &fakeSystem{answers: test.answers}
