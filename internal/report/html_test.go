@@ -199,27 +199,31 @@ func FuzzHTML(f *testing.F) {
 	for _, s := range []string{"plain", "</pre></script><script>alert(1)</script>", `" onclick="x`, "{{.}}", "javascript:alert(1)", "\x00\x1b[31m\xff", "#_"} {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		var m Matrix
-		code := 1
-		for _, e := range []result.Event{
-			{Action: result.Header, Run: &result.RunInfo{Version: s, Go: s, Args: []string{s}, Kernels: []string{s, "b"}, Dirs: map[string]string{s: s}}},
-			{Action: result.Kernel, Kernel: "b", Machine: &result.MachineInfo{Release: s, Digest: s, Accel: s, Note: s, Without: []string{s}}},
-			{Action: result.Output, Kernel: s, Package: s, Test: s, Output: s + "\n"},
-			{Action: result.Fail, Kernel: s, Package: s, Test: s, Reason: s},
-			{Action: result.Blocked, Kernel: "b", Package: s, Test: s, Block: &result.BlockInfo{Reason: s, Issue: s, Where: s}},
-			{Action: result.BuildOutput, ImportPath: "n/" + s, Output: s},
-			{Action: result.Splat, Kernel: "b", Package: s, Reason: s, Lines: strings.Split(s, "\n")},
-			{Action: result.Lost, Kernel: s, Reason: s, Hint: s, Lines: []string{s, s}},
-			{Action: result.Ended, Kernel: s, Console: s},
-			{Action: result.Finding, Reason: s, Hint: s},
-			{Action: result.Merged, Reason: s, Hint: s},
-			{Action: result.Verdict, Code: &code, Reason: s},
-		} {
-			if err := m.Event(e); err != nil {
-				t.Fatal(err)
-			}
+	f.Fuzz(func(t *testing.T, s string) { checkPage(t, htmlOf(t, filled(t, s))) })
+}
+
+// filled is a run with the same text wherever others fill in theirs.
+func filled(t *testing.T, s string) *Matrix {
+	t.Helper()
+	m := &Matrix{}
+	code := 1
+	for _, e := range []result.Event{
+		{Action: result.Header, Run: &result.RunInfo{Version: s, Go: s, Args: []string{s}, Kernels: []string{s, "b"}, Dirs: map[string]string{s: s}}},
+		{Action: result.Kernel, Kernel: "b", Machine: &result.MachineInfo{Release: s, Digest: s, Accel: s, Note: s, Without: []string{s}}},
+		{Action: result.Output, Kernel: s, Package: s, Test: s, Output: s + "\n"},
+		{Action: result.Fail, Kernel: s, Package: s, Test: s, Reason: s},
+		{Action: result.Blocked, Kernel: "b", Package: s, Test: s, Block: &result.BlockInfo{Reason: s, Issue: s, Where: s}},
+		{Action: result.BuildOutput, ImportPath: "n/" + s, Output: s},
+		{Action: result.Splat, Kernel: "b", Package: s, Reason: s, Lines: strings.Split(s, "\n")},
+		{Action: result.Lost, Kernel: s, Reason: s, Hint: s, Lines: []string{s, s}},
+		{Action: result.Ended, Kernel: s, Console: s},
+		{Action: result.Finding, Reason: s, Hint: s},
+		{Action: result.Merged, Reason: s, Hint: s},
+		{Action: result.Verdict, Code: &code, Reason: s},
+	} {
+		if err := m.Event(e); err != nil {
+			t.Fatal(err)
 		}
-		checkPage(t, htmlOf(t, &m))
-	})
+	}
+	return m
 }

@@ -15,7 +15,7 @@ import (
 func needReal(t *testing.T) {
 	t.Helper()
 	if os.Getenv("VMTEST_TESTS") != "all" {
-		t.Skip("needs xmllint, prove and gotestsum: set VMTEST_TESTS=all")
+		t.Skip("needs xmllint, prove, gotestsum and Chromium: set VMTEST_TESTS=all")
 	}
 }
 
