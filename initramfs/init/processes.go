@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,41 +19,41 @@ const outputGrace = 200 * time.Millisecond
 // processes are the commands the host started, and PID 1's duty to reap
 // everything else.
 type processes struct {
-	conn *wire.Conn
+	started chan struct{} // tells the reaper that there is a child
 
 	mu    sync.Mutex
 	byID  map[uint32]*process
 	byPID map[int]*process
+	oom   uint64 // the kernel's count of OOM kills when it was last read
 }
 
 type process struct {
+	conn   *wire.Conn
 	id     uint32
 	pid    int
 	stdio  *stdio
-	oom    uint64 // the guest's count of OOM kills before the start
 	exited chan syscall.WaitStatus
 }
 
-func newProcesses(conn *wire.Conn) *processes {
-	p := &processes{conn: conn, byID: map[uint32]*process{}, byPID: map[int]*process{}}
-	child := make(chan os.Signal, 1)
-	signal.Notify(child, syscall.SIGCHLD)
+func newProcesses() *processes {
+	p := &processes{started: make(chan struct{}, 1), byID: map[uint32]*process{}, byPID: map[int]*process{}, oom: oomKills()}
 	go func() {
-		for range child {
+		for range p.started {
 			p.reap()
 		}
 	}()
 	return p
 }
 
+// reap waits for children until there are none, and so no orphans to come.
 func (p *processes) reap() {
 	for {
 		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
 		if err == syscall.EINTR {
 			continue
 		}
-		if pid <= 0 {
+		if err != nil { // ECHILD
 			return
 		}
 		p.mu.Lock()
@@ -67,9 +66,9 @@ func (p *processes) reap() {
 	}
 }
 
-func (p *processes) start(id uint32, m wire.StartMsg) {
+func (p *processes) start(conn *wire.Conn, id uint32, m wire.StartMsg) {
 	fail := func(err error) {
-		_ = p.conn.SendMsg(wire.Exited, id, wire.ExitedMsg{
+		_ = conn.SendMsg(wire.Exited, id, wire.ExitedMsg{
 			Error:    err.Error(),
 			NotFound: errors.Is(err, os.ErrNotExist),
 		})
@@ -84,8 +83,8 @@ func (p *processes) start(id uint32, m wire.StartMsg) {
 		fail(err)
 		return
 	}
-	stdio.acceptInput(p.conn, id)
-	proc := &process{id: id, stdio: stdio, oom: oomKills(), exited: make(chan syscall.WaitStatus, 1)}
+	stdio.acceptInput(conn, id)
+	proc := &process{conn: conn, id: id, stdio: stdio, exited: make(chan syscall.WaitStatus, 1)}
 
 	// The reaper must not see the child before it is registered.
 	p.mu.Lock()
@@ -105,12 +104,16 @@ func (p *processes) start(id uint32, m wire.StartMsg) {
 		fail(&os.PathError{Op: "start", Path: m.Args[0], Err: err})
 		return
 	}
+	select {
+	case p.started <- struct{}{}:
+	default: // it will look anyway
+	}
 	go p.wait(proc)
 }
 
 // wait forwards a process's output and then its end, in that order.
 func (p *processes) wait(proc *process) {
-	copied := proc.stdio.forward(p.conn, proc.id)
+	copied := proc.stdio.forward(proc.conn, proc.id)
 	status := <-proc.exited
 	proc.stdio.expire(time.Now().Add(outputGrace))
 	<-copied
@@ -121,13 +124,13 @@ func (p *processes) wait(proc *process) {
 	p.mu.Unlock()
 	proc.stdio.close()
 
-	exited := wire.ExitedMsg{Left: left, OOMKilled: oomKills() > proc.oom}
+	exited := wire.ExitedMsg{Left: left}
 	if status.Signaled() {
-		exited.Signal = int(status.Signal())
+		exited.Signal, exited.OOMKilled = int(status.Signal()), p.outOfMemory()
 	} else {
 		exited.Code = status.ExitStatus()
 	}
-	_ = p.conn.SendMsg(wire.Exited, proc.id, exited)
+	_ = proc.conn.SendMsg(wire.Exited, proc.id, exited)
 }
 
 func (p *processes) get(id uint32) *process {
@@ -205,6 +208,17 @@ func lookPath(m wire.StartMsg) (string, error) {
 		}
 	}
 	return "", &os.PathError{Op: "start", Path: name, Err: os.ErrNotExist}
+}
+
+// outOfMemory reports whether the kernel has killed a process for want of memory
+// since it was last asked. Only a command that was killed is a reason to: the
+// kernel makes the whole of its statistics for it.
+func (p *processes) outOfMemory() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.oom
+	p.oom = oomKills()
+	return p.oom > before
 }
 
 // oomKills is the kernel's count of processes it killed for want of memory.

@@ -91,6 +91,10 @@ type HelloMsg struct {
 // in: all that makes it no particular one.
 type PrepareMsg struct {
 	Steps []Step // done in order, on an empty tmpfs that has /dev, /proc and /sys
+	// Rehearse has init go through a setup and a command that do nothing, so
+	// that what it makes for the first ones is part of the machine that is
+	// saved.
+	Rehearse bool `json:",omitempty"`
 }
 
 // SetupMsg completes it.
@@ -169,7 +173,7 @@ type ExitedMsg struct {
 	Code      int    // exit status, or 0 when a signal ended it
 	Signal    int    // the signal that ended it, or 0
 	Error     string // why it could not be started, or empty
-	OOMKilled bool   // the guest ran out of memory meanwhile and killed a process
+	OOMKilled bool   // with Signal: the guest had run out of memory and killed a process
 	// NotFound says that Error means there is no such program.
 	NotFound bool
 	// Left counts processes of the command's group that were still there

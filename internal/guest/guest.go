@@ -121,7 +121,7 @@ func Save(ctx context.Context, o Options) (*Saved, error) {
 		return nil, err
 	}
 	defer g.Close()
-	if err := g.prepare(ctx, o); err != nil {
+	if err := g.prepare(ctx, o, true); err != nil {
 		return nil, err
 	}
 	defer timeline.Begin(ctx, timeline.QEMU, "save the machine")()
@@ -175,15 +175,16 @@ func (g *Guest) awaitHello(ctx context.Context, timeout time.Duration) error {
 }
 
 // prepare waits for init's hello and lets it do what is the same for all
-// machines of this kind.
-func (g *Guest) prepare(ctx context.Context, o Options) error {
+// machines of this kind, and for one that will be saved, rehearse the rest.
+func (g *Guest) prepare(ctx context.Context, o Options, rehearse bool) error {
 	started := time.Now()
 	if err := g.awaitHello(ctx, o.BootTimeout); err != nil {
 		return err
 	}
 	g.booted(ctx, started)
 	defer timeline.Begin(ctx, timeline.Guest, "mount pseudo file systems")()
-	return g.ask(ctx, wire.Prepare, wire.PrepareMsg{Steps: o.Layout.Prepared(g.Hello.Release)}, o.SetupTimeout)
+	m := wire.PrepareMsg{Steps: o.Layout.Prepared(g.Hello.Release), Rehearse: rehearse}
+	return g.ask(ctx, wire.Prepare, m, o.SetupTimeout)
 }
 
 // booted divides the time of a boot by the clock of the kernel, which does not
@@ -201,7 +202,7 @@ func (g *Guest) booted(ctx context.Context, started time.Time) {
 func (g *Guest) boot(ctx context.Context, o Options) error {
 	if o.Saved != nil {
 		g.Hello, g.Skipped = o.Saved.Hello, slices.Clone(o.Saved.Skipped)
-	} else if err := g.prepare(ctx, o); err != nil {
+	} else if err := g.prepare(ctx, o, false); err != nil {
 		return err
 	}
 	seed := make([]byte, 64)
