@@ -25,8 +25,9 @@ type Layout struct {
 	Masks []Mask
 	// Dirs exist in the guest, empty unless a share fills them.
 	Dirs []string
-	// Files are small files to be created, also over shares.
-	Files []wire.Write
+	// Files are small files to be created, also over shares. Own are those
+	// that no other machine has alike.
+	Files, Own []wire.Write
 	// Links are symbolic links to be created.
 	Links []wire.Symlink
 	// Modules is the host's directory of the kernel's modules, or empty.
@@ -115,39 +116,64 @@ func (l Layout) machineShares() []machine.Share {
 // Exports is how many directories a machine exports for the layout.
 func (l Layout) Exports() int { return len(l.machineShares()) }
 
-// Prepared is the work for the guest's init that has nothing to do with the
-// host's files. The release is part of some names.
+// Prepared is the work for the guest's init that neither needs the host's
+// directories nor is any machine's own. The release is part of some names.
 func (l Layout) Prepared(release string) []wire.Step {
 	var b steps
 	b.pseudoFileSystems()
 	b.mount("tmpfs", overlayDir, "tmpfs", 0, "mode=700")
-	if !l.coversBoot() {
-		b.config(release, l.Config)
-	}
+	b.create(l.apart(true), release)
 	return b
 }
 
-// Bare is the layout without anything of the host. What is to be prepared for
-// it is the same.
+// Bare is the layout without the host's directories and what is any machine's
+// own. What is to be prepared for it is the same.
 func (l Layout) Bare() Layout {
-	if l.coversBoot() {
-		l.Config = nil
+	bare := l.apart(true)
+	bare.Hostname, bare.Dirs, bare.Cores = l.Hostname, l.Dirs, l.Cores
+	return bare
+}
+
+// apart has the files and links of the layout that have nothing to do with any
+// share, neither in it nor on the way to it, or the others. It has nothing else.
+func (l Layout) apart(yes bool) Layout {
+	targets := l.shares()
+	want := func(path string) bool {
+		return yes != slices.ContainsFunc(targets, func(s Share) bool {
+			_, in := below(path, s.target())
+			_, onTheWay := below(s.target(), path)
+			return in || onTheWay
+		})
 	}
-	l.Shares, l.Modules = nil, ""
-	return l
+	var kept Layout
+	for _, f := range l.Files {
+		if want(f.Path) {
+			kept.Files = append(kept.Files, f)
+		}
+	}
+	for _, s := range l.Links {
+		if want(s.Path) {
+			kept.Links = append(kept.Links, s)
+		}
+	}
+	if want(bootDir) {
+		kept.Config = l.Config
+	}
+	return kept
 }
 
-// coversBoot reports whether a share will lie over /boot.
-func (l Layout) coversBoot() bool {
-	return slices.ContainsFunc(l.Shares, func(s Share) bool {
-		_, ok := below("/boot", s.target())
-		return ok
-	})
-}
+const bootDir = "/boot"
 
-func (b *steps) config(release string, text []byte) {
-	if len(text) > 0 {
-		b.add(wire.Step{Write: &wire.Write{Path: "/boot/config-" + release, Mode: 0o644, Data: text}})
+// create makes the layout's links and files.
+func (b *steps) create(l Layout, release string) {
+	for _, s := range l.Links {
+		b.add(wire.Step{Symlink: &s})
+	}
+	for _, f := range l.Files {
+		b.add(wire.Step{Write: &f})
+	}
+	if len(l.Config) > 0 {
+		b.add(wire.Step{Write: &wire.Write{Path: bootDir + "/config-" + release, Mode: 0o644, Data: l.Config}})
 	}
 }
 
@@ -159,9 +185,7 @@ func (l Layout) steps(release string) []wire.Step {
 	for i, s := range shares {
 		b.share(tag(i), s.target())
 	}
-	for _, s := range l.Links {
-		b.add(wire.Step{Symlink: &s})
-	}
+	b.create(l.apart(false), release)
 	for _, dir := range l.Dirs {
 		if dir != "/" {
 			b.add(wire.Step{Mkdir: &wire.Mkdir{Path: dir}})
@@ -173,10 +197,7 @@ func (l Layout) steps(release string) []wire.Step {
 	if l.Modules != "" { // after the links: /lib is one on most hosts
 		b.share(tag(len(shares)), "/lib/modules/"+release)
 	}
-	if l.coversBoot() {
-		b.config(release, l.Config)
-	}
-	for _, f := range l.Files {
+	for _, f := range l.Own {
 		b.add(wire.Step{Write: &f})
 	}
 	return b

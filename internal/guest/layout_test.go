@@ -165,6 +165,53 @@ func TestPrepared(t *testing.T) {
 	}
 }
 
+// TestPreparedFiles: files and links are made before the machine is saved, unless
+// a share would hide them, or needs their place for a directory, or they are
+// its own.
+func TestPreparedFiles(t *testing.T) {
+	system := Layout{
+		Links: []wire.Symlink{{Path: "/lib", Target: "usr/lib"}, {Path: "/etc/mtab", Target: "/proc/self/mounts"}},
+		Files: []wire.Write{{Path: "/etc/passwd"}, {Path: "/srv/note"}},
+		Own:   []wire.Write{{Path: "/etc/hostname"}},
+	}
+	for _, tt := range []struct {
+		target string
+		want   []string // what is prepared of it
+	}{
+		{"/usr", []string{"/lib", "/etc/mtab", "/etc/passwd", "/srv/note"}},
+		{"/etc", []string{"/lib", "/srv/note"}},
+		{"/lib/here", []string{"/etc/mtab", "/etc/passwd", "/srv/note"}},
+		{"/srv/note", []string{"/lib", "/etc/mtab", "/etc/passwd"}},
+		{"/srv/notes", []string{"/lib", "/etc/mtab", "/etc/passwd", "/srv/note"}},
+		{"/", nil},
+	} {
+		l := system
+		l.Shares = []Share{{Path: "/data", Target: tt.target}}
+		made := func(steps []wire.Step) (paths []string) {
+			for _, s := range steps {
+				if s.Symlink != nil && !strings.HasPrefix(s.Symlink.Path, "/dev/") {
+					paths = append(paths, s.Symlink.Path)
+				} else if s.Write != nil {
+					paths = append(paths, s.Write.Path)
+				}
+			}
+			return paths
+		}
+		prepared := made(l.Prepared("6.12.1"))
+		if diff := cmp.Diff(tt.want, prepared); diff != "" {
+			t.Errorf("a share at %s: prepared (-want +got):\n%s", tt.target, diff)
+		}
+		all := append(prepared, made(l.steps("6.12.1"))...)
+		slices.Sort(all)
+		if diff := cmp.Diff([]string{"/etc/hostname", "/etc/mtab", "/etc/passwd", "/lib", "/srv/note"}, all); diff != "" {
+			t.Errorf("a share at %s: made at all (-want +got):\n%s", tt.target, diff)
+		}
+		if diff := cmp.Diff(l.Prepared("6.12.1"), l.Bare().Prepared("6.12.1")); diff != "" {
+			t.Errorf("a share at %s: bare (-want +got):\n%s", tt.target, diff)
+		}
+	}
+}
+
 func TestLinkerDirs(t *testing.T) {
 	dir := t.TempDir()
 	for _, d := range []string{"one", "two", "conf.d"} {

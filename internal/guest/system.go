@@ -24,9 +24,7 @@ func (l *Layout) AddSystem() {
 			l.Shares = append(l.Shares, Share{Path: dir})
 		}
 	}
-	if isDir("/etc/alternatives") { // awk, pager, cc on Debian are links into it
-		l.Shares = append(l.Shares, Share{Path: "/etc/alternatives"})
-	}
+	l.addLinks("/etc/alternatives") // awk, pager, cc on Debian are links into it
 	for _, file := range []string{
 		"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/protocols", "/etc/services", "/etc/localtime",
 	} {
@@ -67,17 +65,33 @@ func (l *Layout) addRootDir(dir string) {
 	}
 }
 
+// addLinks adds the symbolic links in a directory, of which a share would take
+// longer to be mounted.
+func (l *Layout) addLinks(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if target, err := os.Readlink(path); err == nil {
+			l.Links = append(l.Links, wire.Symlink{Path: path, Target: target})
+		}
+	}
+}
+
 // AddIdentity adds the files that say who and where the guest is.
 func (l *Layout) AddIdentity() {
-	text := func(path, data string) {
-		l.Files = append(l.Files, wire.Write{Path: path, Mode: 0o644, Data: []byte(data)})
+	text := func(path, data string) wire.Write {
+		return wire.Write{Path: path, Mode: 0o644, Data: []byte(data)}
 	}
-	text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
-	text("/etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n")
-	text("/etc/hostname", l.Hostname+"\n")
-	text("/etc/hosts", "127.0.0.1 localhost "+l.Hostname+"\n::1 localhost\n")
-	text("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")
-	text("/etc/resolv.conf", "# no network\n")
+	l.Files = append(l.Files,
+		text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"),
+		text("/etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
+		text("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+		text("/etc/resolv.conf", "# no network\n"),
+	)
+	l.Own = append(l.Own,
+		text("/etc/hostname", l.Hostname+"\n"),
+		text("/etc/hosts", "127.0.0.1 localhost "+l.Hostname+"\n::1 localhost\n"),
+	)
 	l.Links = append(l.Links, wire.Symlink{Path: "/etc/mtab", Target: "/proc/self/mounts"})
 }
 
