@@ -90,13 +90,10 @@ func (a *app) execOne(ctx context.Context, e execRun) (int, error) {
 // execOn boots the kernel, runs the command and returns its exit code, 128 and
 // the signal's number when a signal ended it.
 func (a *app) execOn(ctx context.Context, e execRun) (code int, err error) {
-	end := timeline.Begin(ctx, timeline.Vmtest, "qemu -version")
-	_, err = host.QEMU(ctx, string(e.arch), e.settings.QEMU)
-	end()
-	if err != nil {
+	if _, err := host.FindQEMU(string(e.arch), e.settings.QEMU); err != nil { // before a kernel is fetched for it
 		return 0, err
 	}
-	end = timeline.Begin(ctx, timeline.Vmtest, "go env")
+	end := timeline.Begin(ctx, timeline.Vmtest, "go env")
 	space, err := e.workspace(ctx)
 	end()
 	if err != nil {

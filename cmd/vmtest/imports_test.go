@@ -18,7 +18,7 @@ var allowed = map[string]string{
 	"internal/action":     "internal/kernel internal/kernelref internal/lockfile internal/report internal/result internal/shard",
 	"internal/runner":     "initramfs/wire internal/accel internal/blocklist internal/boot internal/bundle internal/console internal/debuginfo internal/gotest internal/guest internal/kernel internal/kernelref internal/kver internal/meminfo internal/result internal/shard internal/workspace",
 	"internal/bootcheck":  "initramfs internal/accel internal/boot internal/console internal/features internal/guest internal/kernel internal/kver kconfig",
-	"internal/boot":       "initramfs internal/accel internal/cache internal/console internal/guest internal/kernel internal/machine internal/template internal/timeline",
+	"internal/boot":       "initramfs internal/accel internal/cache internal/console internal/guest internal/host internal/kernel internal/machine internal/template internal/timeline",
 	"internal/template":   "internal/cache internal/machine internal/meminfo",
 	"internal/workspace":  "internal/gotest internal/guest",
 	"internal/guest":      "initramfs/wire internal/console internal/machine internal/timeline",

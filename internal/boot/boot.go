@@ -15,6 +15,7 @@ import (
 	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/console"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/guest"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/host"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/kernel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
@@ -121,6 +122,9 @@ func (m Machine) boot(ctx context.Context, a accel.Accel) (*Running, error) {
 		}
 		m.Log.Restart()
 	}
+	if err := m.checkQEMU(ctx); err != nil {
+		return nil, err
+	}
 	initrd, err := m.initramfs(ctx)
 	if err != nil {
 		return nil, err
@@ -131,6 +135,14 @@ func (m Machine) boot(ctx context.Context, a accel.Accel) (*Running, error) {
 		return nil, err
 	}
 	return &Running{Guest: g, Took: time.Since(start)}, nil
+}
+
+// checkQEMU makes sure that QEMU is there and new enough, which a saved machine
+// has shown.
+func (m Machine) checkQEMU(ctx context.Context) error {
+	defer timeline.Begin(ctx, timeline.Vmtest, "qemu -version")()
+	_, err := host.QEMU(ctx, m.Kernel.Arch, m.QEMU)
+	return err
 }
 
 func (m Machine) options(a accel.Accel, qemu *machine.Machine) guest.Options {

@@ -32,7 +32,7 @@ func (e *warmError) Unwrap() error { return e.err }
 // which directories they export differs between runs. A PC has no more places
 // for them than maxSlots.
 const (
-	slotUnit = 8
+	slotUnit = 6
 	maxSlots = 24
 )
 
@@ -103,6 +103,9 @@ func (w warmStart) make(ctx context.Context) (*template.Template, error) {
 	saving := false
 	t, err := w.store.Make(ctx, w.key, w.memoryMiB(), wait, func(t *template.Template) (err error) {
 		saving = true
+		if err := w.checkQEMU(ctx); err != nil {
+			return err
+		}
 		initrd, err := w.initramfs(ctx)
 		if err != nil {
 			return err

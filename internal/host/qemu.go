@@ -24,16 +24,26 @@ func (e *QEMUError) Hint() string {
 	return "`" + setup + "` installs it; -qemu names another binary"
 }
 
-// QEMU returns the version of the QEMU that would run guests of a GOARCH: of
-// binary, or the one in PATH. The error is a [*QEMUError] when there is none or
-// it is too old. A version that cannot be read is nil.
-func QEMU(ctx context.Context, arch, binary string) (Version, error) {
+// FindQEMU returns the path of the QEMU that would run guests of a GOARCH: of
+// binary, or the one in PATH. The error is a [*QEMUError].
+func FindQEMU(arch, binary string) (string, error) {
 	if binary == "" {
 		binary = qemuBinaries[arch]
 	}
 	path, err := exec.LookPath(binary)
 	if err != nil {
-		return nil, &QEMUError{binary, arch, "not found"}
+		return "", &QEMUError{binary, arch, "not found"}
+	}
+	return path, nil
+}
+
+// QEMU finds QEMU and returns its version, which takes QEMU 20 ms. The error is a
+// [*QEMUError] when there is none or it is too old. A version that cannot be
+// read is nil.
+func QEMU(ctx context.Context, arch, binary string) (Version, error) {
+	path, err := FindQEMU(arch, binary)
+	if err != nil {
+		return nil, err
 	}
 	out, err := output(ctx, path, "--version")
 	if err != nil {
@@ -44,7 +54,7 @@ func QEMU(ctx context.Context, arch, binary string) (Version, error) {
 		return nil, nil // a wrapper or a development build: let it try
 	}
 	if v.Compare(leastQEMU) < 0 {
-		return nil, &QEMUError{binary, arch, fmt.Sprintf("version %s is too old, %s or later is needed", v, leastQEMU)}
+		return nil, &QEMUError{path, arch, fmt.Sprintf("version %s is too old, %s or later is needed", v, leastQEMU)}
 	}
 	return v, nil
 }
