@@ -179,6 +179,21 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// A machine that stays is not taken for one that ended when it is killed because
+// nothing is heard of it any more.
+func TestStaysSilently(t *testing.T) {
+	c := newCheck(t, fakeqemu.Stays, completeTable("6.12.1", "amd64"))
+	c.end, c.Settings.SilenceTimeout = 3*time.Second, time.Second
+	r, err := c.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stays *RestartError
+	if err := r.Err("fake:6.12"); !errors.As(err, &stays) {
+		t.Errorf("problems: %v", err)
+	}
+}
+
 // A kernel that goes down on the way has not been checked.
 func TestLost(t *testing.T) {
 	for behavior, want := range map[fakeqemu.Behavior]string{

@@ -144,16 +144,17 @@ func (e *RestartError) Hint() string { return powerHint }
 // awaitRestart waits until QEMU has ended by itself, which follows init's Done.
 func (c Check) awaitRestart(ctx context.Context, g *boot.Running, release string) error {
 	limit := c.endTimeout(g.Accel)
-	timer := time.NewTimer(time.Duration(float64(limit) * g.Slowdown()))
-	defer timer.Stop()
-	select {
-	case <-g.Gone():
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return &RestartError{Release: release, After: limit}
+	patience := g.Patience(limit)
+	for left := limit; left > 0; left = patience.Left() {
+		select {
+		case <-g.Gone():
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(left):
+		}
 	}
+	return &RestartError{Release: release, After: limit}
 }
 
 // endTimeout is how long a machine that has been told to end may take. It

@@ -406,13 +406,15 @@ func (g *Guest) Gone() <-chan struct{} { return g.gone }
 // Splats are the faults the kernel has reported so far.
 func (g *Guest) Splats() []console.Splat { return g.log.Splats() }
 
-// Shutdown asks the guest to end and reports whether it did so in order.
+// Shutdown asks the guest to end and reports whether it did so in order. Whether
+// its machine ends, too, is another matter: see Gone.
 func (g *Guest) Shutdown(ctx context.Context) error {
 	if err := g.conn.SendMsg(wire.Shutdown, 0, nil); err != nil {
 		return g.lost("at the end")
 	}
 	defer timeline.Begin(ctx, timeline.Guest, "say goodbye")()
 	_, err := g.await(ctx, wire.Done, 30*time.Second, "at the end")
+	g.pulse.over.Store(err == nil)
 	return err
 }
 

@@ -13,6 +13,7 @@ type pulse struct {
 	beats    atomic.Uint64 // frames that have arrived
 	handling atomic.Bool   // one is being handled, and we do not listen
 	sysrq    chan struct{} // the answer to sysrqPing
+	over     atomic.Bool   // it has said Done, and owes no more signs of life
 	// Both are a time.Duration, when it was too long: how long there was
 	// nothing, and how much longer since QEMU waited for a processor.
 	silence, missed atomic.Int64
@@ -47,6 +48,9 @@ func (g *Guest) watch(limit time.Duration) {
 		case <-g.gone:
 			return
 		case <-tick.C:
+		}
+		if g.pulse.over.Load() {
+			return
 		}
 		before := waited
 		waited = g.machine.Waited()
