@@ -40,6 +40,22 @@ func testFits(t *testing.T, c *chromium, page string) {
 	}
 }
 
+// testHead scrolls, and looks whether the table's head is still to be seen.
+func testHead(t *testing.T, c *chromium, page string) {
+	b := c.open(t, page, "", desk)
+	b.click("label[for=show-all]")
+	b.click("label[for=mode-time]") // which adds a scale to what is above the table
+	for _, width := range []int{320, 800, 1000, 1160, 1440} {
+		b.resize(width)
+		eval[any](b, "document.querySelector('tr.t:nth-child(40)').scrollIntoView({block: 'center'})")
+		becomes(b, true, `(() => {
+			const r = document.querySelector('thead th:nth-child(2)').getBoundingClientRect();
+			return document.elementFromPoint(r.x + r.width/2, r.y + 2)?.closest('thead') != null
+				&& document.elementFromPoint(r.x + r.width/2, r.bottom - 2)?.closest('thead') != null;
+		})()`)
+	}
+}
+
 // wide is a run on more kernels than a table has room for.
 func wide(t *testing.T) *Matrix {
 	m := &Matrix{}

@@ -32,6 +32,7 @@ func TestRealPage(t *testing.T) {
 	t.Run("WithoutScripts", func(t *testing.T) { testWithoutScripts(t, c, htmlOf(t, many)) })
 	t.Run("Hostile", func(t *testing.T) { testHostile(t, c, every) })
 	t.Run("Printed", func(t *testing.T) { testPrinted(t, c, htmlOf(t, every)) })
+	t.Run("Head", func(t *testing.T) { testHead(t, c, htmlOf(t, many)) })
 	t.Run("Fits", func(t *testing.T) { testFits(t, c, htmlOf(t, many)) })
 }
 

@@ -1,5 +1,6 @@
 'use strict';
-// Without it the page is the same, but for finding and keys.
+// Without it the page is the same, but for finding, keys, and where the table's
+// head stays when what is above it takes two lines.
 (() => {
   const find = document.getElementById('find'), found = document.getElementById('found');
   const rows = [...document.querySelectorAll('tr.t')];
@@ -18,6 +19,9 @@
   let timer;
   find.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(search, rows.length > 500 ? 150 : 0); });
   if (find.value) search();
+
+  const tools = document.querySelector('.tools');
+  new ResizeObserver(() => document.documentElement.style.setProperty('--tools', `${tools.offsetHeight}px`)).observe(tools);
 
   const opened = () => location.hash.length > 1 && document.getElementById(location.hash.slice(1));
   let cell; // whose panel is open: several may have the same
