@@ -31,12 +31,14 @@ type tab struct {
 	*chromium
 	t       *testing.T
 	session string
-	loaded  bool
 	own     string // the page's address
+	there   bool   // the tab has gone to it
+	loaded  bool
 	faults  []string
 }
 
-// patience is how long a browser gets for what takes it milliseconds.
+// patience is how long a browser may be silent, or a page get for what takes it
+// milliseconds.
 const patience = time.Minute
 
 // startChromium starts the browser that vmtest setup -for dev installs, or
@@ -116,9 +118,6 @@ func (c *chromium) call(session, method string, p params, result any) error {
 	if err != nil {
 		return err
 	}
-	if err := c.read.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return err
-	}
 	for {
 		m, err := c.receive()
 		if err != nil {
@@ -154,6 +153,9 @@ func (c *chromium) send(session, method string, p params) (id int, err error) {
 
 // receive reads a message. Events are noted where they belong.
 func (c *chromium) receive() (message, error) {
+	if err := c.read.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return message{}, err
+	}
 	text, err := c.out.ReadBytes(0)
 	if err != nil {
 		return message{}, err
@@ -174,6 +176,7 @@ func (b *tab) event(m message) error {
 		Message   string // of a dialog
 		Type      string // of a message on the console
 		Args      []struct{ Value any }
+		Frame     struct{ URL string }
 		Entry     struct{ Source, Level, Text string }
 		Request   struct{ URL string }
 		Exception struct {
@@ -184,8 +187,10 @@ func (b *tab) event(m message) error {
 	_ = json.Unmarshal(m.Params, &p) // other events have other parameters
 	fault := func(format string, args ...any) { b.faults = append(b.faults, fmt.Sprintf(format, args...)) }
 	switch m.Method {
+	case "Page.frameNavigated":
+		b.there = p.Frame.URL == b.own
 	case "Page.loadEventFired":
-		b.loaded = true
+		b.loaded = b.there // an empty tab loads, too
 	case "Page.javascriptDialogOpening":
 		fault("it opened a dialog: %s", p.Message)
 		_, err := b.send(b.session, "Page.handleJavaScriptDialog", params{"accept": true})
@@ -228,7 +233,9 @@ func (b *tab) show(page, fragment string) {
 	b.own = (&url.URL{Scheme: "file", Path: file}).String()
 	b.do("Page.navigate", params{"url": b.own + fragment}, nil)
 	for !b.loaded {
-		b.do("Runtime.evaluate", params{"expression": "0"}, nil) // which reads events, too
+		if _, err := b.receive(); err != nil {
+			b.t.Fatalf("wait for the page: %v", err)
+		}
 	}
 }
 
@@ -336,7 +343,10 @@ func (b *tab) clickAt(x, y float64) {
 func (b *tab) press(key string) {
 	b.t.Helper()
 	p := params{"type": "keyDown", "key": key}
-	if len(key) == 1 {
+	switch {
+	case key == "Enter":
+		p["text"] = "\r"
+	case len(key) == 1:
 		p["text"] = key
 	}
 	b.do("Input.dispatchKeyEvent", p, nil)
