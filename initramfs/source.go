@@ -5,7 +5,7 @@ import (
 	"embed"
 )
 
-//go:embed init/*.go wire/wire.go
+//go:embed init/*.go wire/coder.go wire/wire.go
 var source embed.FS
 
 // BuildInit compiles the guest's init for a GOARCH and returns its path below

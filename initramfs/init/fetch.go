@@ -35,7 +35,7 @@ func fetch(conn *wire.Conn, id uint32, m wire.FetchMsg) {
 			_ = os.Remove(path) // it may be gone
 		}
 	}
-	_ = conn.SendMsg(wire.Fetched, id, s.fetched)
+	_ = conn.SendMsg(wire.Fetched, id, &s.fetched)
 }
 
 type dataWriter struct {

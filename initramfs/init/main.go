@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -61,10 +62,10 @@ func run() error {
 	return serve(conn, newProcesses())
 }
 
-func hello() wire.HelloMsg {
+func hello() *wire.HelloMsg {
 	var u syscall.Utsname
 	_ = syscall.Uname(&u) // cannot fail with a valid pointer
-	return wire.HelloMsg{
+	return &wire.HelloMsg{
 		Protocol: wire.Protocol,
 		Release:  cString(u.Release[:]),
 		Machine:  cString(u.Machine[:]),
@@ -72,14 +73,14 @@ func hello() wire.HelloMsg {
 	}
 }
 
-func uptime() float64 {
+func uptime() time.Duration {
 	b, err := os.ReadFile("/proc/uptime")
 	if err != nil {
 		return 0
 	}
-	var s float64
-	_, _ = fmt.Sscan(string(b), &s)
-	return s
+	seconds, _, _ := strings.Cut(string(b), " ")
+	d, _ := time.ParseDuration(seconds + "s")
+	return d
 }
 
 // serve handles frames until the host says shutdown or goes away.
@@ -97,12 +98,13 @@ func serve(conn *wire.Conn, procs *processes) error {
 				if m.Rehearse {
 					rehearse(procs)
 				}
-				err = conn.SendMsg(wire.Ready, 0, ready)
+				err = conn.SendMsg(wire.Ready, 0, &ready)
 			}
 		case wire.Setup:
 			var m wire.SetupMsg
 			if err = f.Decode(&m); err == nil {
-				err = conn.SendMsg(wire.Ready, 0, setup(m))
+				ready := setup(m)
+				err = conn.SendMsg(wire.Ready, 0, &ready)
 			}
 		case wire.Start:
 			var m wire.StartMsg

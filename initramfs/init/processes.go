@@ -68,7 +68,7 @@ func (p *processes) reap() {
 
 func (p *processes) start(conn *wire.Conn, id uint32, m wire.StartMsg) {
 	fail := func(err error) {
-		_ = conn.SendMsg(wire.Exited, id, wire.ExitedMsg{
+		_ = conn.SendMsg(wire.Exited, id, &wire.ExitedMsg{
 			Error:    err.Error(),
 			NotFound: errors.Is(err, os.ErrNotExist),
 		})
@@ -130,7 +130,7 @@ func (p *processes) wait(proc *process) {
 	} else {
 		exited.Code = status.ExitStatus()
 	}
-	_ = proc.conn.SendMsg(wire.Exited, proc.id, exited)
+	_ = proc.conn.SendMsg(wire.Exited, proc.id, &exited)
 }
 
 func (p *processes) get(id uint32) *process {

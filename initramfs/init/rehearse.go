@@ -18,13 +18,13 @@ const rehearsed = "/proc/self/exe"
 func rehearse(procs *processes) {
 	s := &script{exited: make(chan struct{})}
 	to := wire.NewConn(&s.frames)
-	_ = to.SendMsg(wire.Setup, 0, wire.SetupMsg{Hostname: "vmtest", Steps: []wire.Step{
+	_ = to.SendMsg(wire.Setup, 0, &wire.SetupMsg{Hostname: "vmtest", Steps: []wire.Step{
 		{Mkdir: &wire.Mkdir{Path: "/run"}},
 		{Symlink: &wire.Symlink{Path: "/dev/fd"}},
 		{Mount: &wire.Mount{Target: "/run"}, Optional: true},
 		{Write: &wire.Write{Path: "/dev/null", Data: []byte("nothing")}},
 	}})
-	_ = to.SendMsg(wire.Start, 0, wire.StartMsg{
+	_ = to.SendMsg(wire.Start, 0, &wire.StartMsg{
 		Args: []string{rehearsed}, Env: []string{"PATH=/"}, Dir: "/",
 	})
 	_ = serve(wire.NewConn(s), procs) // until the frames are read

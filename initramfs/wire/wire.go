@@ -1,8 +1,8 @@
 // Package wire is the protocol between vmtest and the init inside a guest.
 //
 // Both ends write frames to one virtio-serial port: a type, the number of the
-// command the frame is about, and a payload, which is JSON for control frames
-// and raw bytes for output. Only PID 1 can open the guest's end (the port
+// command the frame is about, and a payload, which is a [Message] for control
+// frames and raw bytes for output. Only PID 1 can open the guest's end (the port
 // driver admits one opener), so nothing that a test prints can be mistaken for
 // a frame.
 //
@@ -29,15 +29,15 @@ package wire
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // Protocol is the version both ends must agree on. The host compiles the
 // guest's init from the same source, so a mismatch means a foreign init.
-const Protocol = 2
+const Protocol = 3
 
 // PortName is the virtio-serial port that carries the frames.
 const PortName = "vmtest.wire"
@@ -81,10 +81,9 @@ const (
 // HelloMsg is the first frame of a guest.
 type HelloMsg struct {
 	Protocol int
-	Release  string // uname -r
-	Machine  string // uname -m
-	// Uptime is how long the kernel had been running, in seconds.
-	Uptime float64
+	Release  string        // uname -r
+	Machine  string        // uname -m
+	Uptime   time.Duration // how long the kernel had been running
 }
 
 // PrepareMsg begins to make a booted guest into the machine that commands run
@@ -94,7 +93,7 @@ type PrepareMsg struct {
 	// Rehearse has init go through a setup and a command that do nothing, so
 	// that what it makes for the first ones is part of the machine that is
 	// saved.
-	Rehearse bool `json:",omitempty"`
+	Rehearse bool
 }
 
 // SetupMsg completes it.
@@ -105,18 +104,18 @@ type SetupMsg struct {
 	Steps    []Step // done in order, after those of PrepareMsg
 	// CorePattern is where commands' core dumps go, see core(5), and CoreLimit
 	// how large one may be, in bytes. Without a pattern there are none.
-	CorePattern string `json:",omitempty"`
-	CoreLimit   uint64 `json:",omitempty"`
+	CorePattern string
+	CoreLimit   uint64
 }
 
 // A Step changes the guest's file system. Exactly one of its pointers is set.
 type Step struct {
-	Mkdir   *Mkdir   `json:",omitempty"`
-	Mount   *Mount   `json:",omitempty"`
-	Symlink *Symlink `json:",omitempty"`
-	Write   *Write   `json:",omitempty"`
+	Mkdir   *Mkdir
+	Mount   *Mount
+	Symlink *Symlink
+	Write   *Write
 	// Optional steps may fail: not every kernel has every file system.
-	Optional bool `json:",omitempty"`
+	Optional bool
 }
 
 // Mkdir creates a directory and its parents.
@@ -157,9 +156,9 @@ type StartMsg struct {
 	Stdin bool
 	// MergeStderr sends what the command writes to standard error with its
 	// standard output, in one order.
-	MergeStderr bool `json:",omitempty"`
+	MergeStderr bool
 	// TTY gives the command a terminal of this size for all three streams.
-	TTY *WindowSize `json:",omitempty"`
+	TTY *WindowSize
 }
 
 // WindowSize is a terminal's, in characters.
@@ -186,18 +185,18 @@ type FetchMsg struct {
 	Path string
 	// Bytes and Files bound the contents of what is sent and its number; 0
 	// is no bound. What does not fit is left out.
-	Bytes int64 `json:",omitempty"`
-	Files int   `json:",omitempty"`
+	Bytes int64
+	Files int
 	// Remove removes the files that were sent, which take the guest's memory.
-	Remove bool `json:",omitempty"`
+	Remove bool
 }
 
 // FetchedMsg ends a tar stream.
 type FetchedMsg struct {
 	Error string
 	// Left says what was left out, and why: the first LeftNames of it.
-	Left []string `json:",omitempty"`
-	More int      `json:",omitempty"` // left out beyond those
+	Left []string
+	More int // left out beyond those
 }
 
 // LeftNames is how much of what was left out is named.
@@ -213,9 +212,9 @@ type Frame struct {
 	Payload []byte
 }
 
-// Decode reads a control frame's payload.
-func (f Frame) Decode(v any) error {
-	if err := json.Unmarshal(f.Payload, v); err != nil {
+// Decode reads a control frame's payload into an empty message.
+func (f Frame) Decode(m Message) error {
+	if err := decode(f.Payload, m); err != nil {
 		return fmt.Errorf("decode frame of type %d: %w", f.Type, err)
 	}
 	return nil
@@ -282,13 +281,9 @@ func (c *Conn) Send(t Type, id uint32, payload []byte) error {
 }
 
 // SendMsg writes a control frame; a nil message has no payload.
-func (c *Conn) SendMsg(t Type, id uint32, msg any) error {
-	var payload []byte
-	if msg != nil {
-		var err error
-		if payload, err = json.Marshal(msg); err != nil {
-			return fmt.Errorf("encode frame of type %d: %w", t, err)
-		}
+func (c *Conn) SendMsg(t Type, id uint32, m Message) error {
+	if m == nil {
+		return c.Send(t, id, nil)
 	}
-	return c.Send(t, id, payload)
+	return c.Send(t, id, encode(m))
 }

@@ -40,7 +40,7 @@ func (o *output) Write(b []byte) (int, error) { return len(b), o.conn.Send(o.t, 
 
 func (c *commands) start(id uint32, m wire.StartMsg) {
 	fail := func(err error) {
-		_ = c.conn.SendMsg(wire.Exited, id, wire.ExitedMsg{Error: err.Error(), NotFound: errors.Is(err, os.ErrNotExist)})
+		_ = c.conn.SendMsg(wire.Exited, id, &wire.ExitedMsg{Error: err.Error(), NotFound: errors.Is(err, os.ErrNotExist)})
 	}
 	path, err := lookPath(m)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *commands) wait(id uint32, proc *command) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.down {
-		_ = c.conn.SendMsg(wire.Exited, id, exited)
+		_ = c.conn.SendMsg(wire.Exited, id, &exited)
 	}
 }
 

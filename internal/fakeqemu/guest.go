@@ -32,7 +32,7 @@ var notFrames = []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff no frame begins lik
 func (m *machine) boot() {
 	m.banner()
 	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[m.kernel.Arch]
-	hello := wire.HelloMsg{Protocol: wire.Protocol, Release: m.kernel.Release, Machine: machine, Uptime: 0.1}
+	hello := &wire.HelloMsg{Protocol: wire.Protocol, Release: m.kernel.Release, Machine: machine, Uptime: 100 * time.Millisecond}
 	switch m.kernel.Behavior {
 	case Panics:
 		m.console.print(panicReport("VFS: Unable to mount root fs on unknown-block(0,0)")...)
@@ -104,10 +104,13 @@ func (g *guest) handle(f wire.Frame) error {
 	case wire.Prepare:
 		return decode(f, func(m wire.PrepareMsg) error {
 			g.learn(m.Steps)
-			return g.wire.SendMsg(wire.Ready, 0, wire.ReadyMsg{})
+			return g.wire.SendMsg(wire.Ready, 0, &wire.ReadyMsg{})
 		})
 	case wire.Setup:
-		return decode(f, func(m wire.SetupMsg) error { return g.wire.SendMsg(wire.Ready, 0, g.setup(m)) })
+		return decode(f, func(m wire.SetupMsg) error {
+			ready := g.setup(m)
+			return g.wire.SendMsg(wire.Ready, 0, &ready)
+		})
 	case wire.Start:
 		return decode(f, func(m wire.StartMsg) error {
 			if g.kernel.Behavior == GarbageRun {
@@ -162,9 +165,12 @@ func (g *guest) handle(f wire.Frame) error {
 	return nil
 }
 
-func decode[T any](f wire.Frame, do func(T) error) error {
+func decode[T any, P interface {
+	*T
+	wire.Message
+}](f wire.Frame, do func(T) error) error {
 	var m T
-	if err := f.Decode(&m); err != nil {
+	if err := f.Decode(P(&m)); err != nil {
 		return err
 	}
 	return do(m)
@@ -306,13 +312,13 @@ func (g *guest) fetch(id uint32, m wire.FetchMsg) error {
 	if err != nil {
 		fetched.Error = err.Error()
 	}
-	return g.wire.SendMsg(wire.Fetched, id, fetched)
+	return g.wire.SendMsg(wire.Fetched, id, &fetched)
 }
 
 // fetchConfig sends /proc/config.gz.
 func (g *guest) fetchConfig(id uint32) error {
 	if g.config == nil {
-		return g.wire.SendMsg(wire.Fetched, id, wire.FetchedMsg{Error: "lstat /proc/config.gz: no such file or directory"})
+		return g.wire.SendMsg(wire.Fetched, id, &wire.FetchedMsg{Error: "lstat /proc/config.gz: no such file or directory"})
 	}
 	if g.kernel.Behavior == OtherConfig {
 		g.config = append(g.config, "CONFIG_FAKE=y\n"...)
@@ -333,7 +339,7 @@ func (g *guest) sendFile(id uint32, name string, b []byte) error {
 	if err := errors.Join(err, tw.Close()); err != nil {
 		return err
 	}
-	return g.wire.SendMsg(wire.Fetched, id, wire.FetchedMsg{})
+	return g.wire.SendMsg(wire.Fetched, id, &wire.FetchedMsg{})
 }
 
 type dataWriter struct {

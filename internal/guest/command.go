@@ -100,7 +100,7 @@ func (g *Guest) Run(ctx context.Context, c Command) (wire.ExitedMsg, error) {
 	defer timeline.Begin(ctx, timeline.Guest, "run "+filepath.Base(c.Args[0]))()
 
 	start := wire.StartMsg{Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin != nil, MergeStderr: c.MergeStderr, TTY: c.TTY}
-	if err := g.conn.SendMsg(wire.Start, id, start); err != nil {
+	if err := g.conn.SendMsg(wire.Start, id, &start); err != nil {
 		return wire.ExitedMsg{}, g.lost(phase)
 	}
 	if c.Stdin != nil {
@@ -120,9 +120,9 @@ func (g *Guest) Run(ctx context.Context, c Command) (wire.ExitedMsg, error) {
 				return wire.ExitedMsg{}, g.lost(phase)
 			}
 		case s := <-c.Signals:
-			_ = g.conn.SendMsg(wire.Signal, id, wire.SignalMsg{Signal: int(s)})
+			_ = g.conn.SendMsg(wire.Signal, id, &wire.SignalMsg{Signal: int(s)})
 		case size := <-c.Resizes:
-			_ = g.conn.SendMsg(wire.Resize, id, size)
+			_ = g.conn.SendMsg(wire.Resize, id, &size)
 		case <-ctx.Done():
 			return wire.ExitedMsg{}, context.Cause(ctx)
 		}

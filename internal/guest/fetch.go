@@ -122,7 +122,7 @@ func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader)
 		}
 		r.Close()
 	})
-	err := g.conn.SendMsg(wire.Fetch, id, m)
+	err := g.conn.SendMsg(wire.Fetch, id, &m)
 	if err == nil {
 		select {
 		case <-p.done:

@@ -35,7 +35,7 @@ func answering(t *testing.T, answer func(*wire.Conn)) *Guest {
 func TestFetchFile(t *testing.T) {
 	send := func(c *wire.Conn, b []byte, end wire.FetchedMsg) {
 		_ = c.Send(wire.Data, 1, b)
-		_ = c.SendMsg(wire.Fetched, 1, end)
+		_ = c.SendMsg(wire.Fetched, 1, &end)
 	}
 	archive := tarOf(t, file("types")).Bytes()
 	for name, tt := range map[string]struct {
@@ -75,7 +75,7 @@ func TestCollectError(t *testing.T) {
 	g := answering(t, func(c *wire.Conn) {
 		b, _ := io.ReadAll(archive)
 		_ = c.Send(wire.Data, 1, b[:1536+1])
-		_ = c.SendMsg(wire.Fetched, 1, wire.FetchedMsg{Error: "read b: input/output error"})
+		_ = c.SendMsg(wire.Fetched, 1, &wire.FetchedMsg{Error: "read b: input/output error"})
 	})
 	dir := filepath.Join(t.TempDir(), "new")
 	c, err := g.Collect(context.Background(), "/run/0", dir, Limits{Bytes: 100, Files: 10})

@@ -27,17 +27,17 @@ func FuzzReceive(f *testing.F) {
 	f.Add(frames(f, func(c *wire.Conn) error {
 		_ = c.Send(wire.Stdout, 1, []byte("out\n"))
 		_ = c.Send(wire.StdinAck, 1, nil)
-		return c.SendMsg(wire.Exited, 1, wire.ExitedMsg{Code: 3})
+		return c.SendMsg(wire.Exited, 1, &wire.ExitedMsg{Code: 3})
 	}))
 	f.Add(frames(f, func(c *wire.Conn) error { // twice the end, and something after it
-		_ = c.SendMsg(wire.Exited, 1, wire.ExitedMsg{})
-		_ = c.SendMsg(wire.Exited, 1, wire.ExitedMsg{Signal: 9})
+		_ = c.SendMsg(wire.Exited, 1, &wire.ExitedMsg{})
+		_ = c.SendMsg(wire.Exited, 1, &wire.ExitedMsg{Signal: 9})
 		_ = c.Send(wire.Stdout, 1, []byte("late"))
-		return c.SendMsg(wire.Fetched, 1, wire.FetchedMsg{Error: "no such file"})
+		return c.SendMsg(wire.Fetched, 1, &wire.FetchedMsg{Error: "no such file"})
 	}))
 	f.Add(frames(f, func(c *wire.Conn) error {
-		_ = c.SendMsg(wire.Hello, 0, wire.HelloMsg{Protocol: 1})
-		_ = c.SendMsg(wire.Ready, 0, wire.ReadyMsg{Error: "no"})
+		_ = c.SendMsg(wire.Hello, 0, &wire.HelloMsg{Protocol: 1})
+		_ = c.SendMsg(wire.Ready, 0, &wire.ReadyMsg{Error: "no"})
 		_ = c.Send(wire.Pong, sysrqPing, nil)
 		_ = c.Send(wire.Pong, sysrqPing, nil)
 		return c.Send(wire.Done, 7, []byte("x"))

@@ -184,14 +184,14 @@ func (g *Guest) prepare(ctx context.Context, o Options, rehearse bool) error {
 	g.booted(ctx, started)
 	defer timeline.Begin(ctx, timeline.Guest, "mount pseudo file systems")()
 	m := wire.PrepareMsg{Steps: o.Layout.Prepared(g.Hello.Release), Rehearse: rehearse}
-	return g.ask(ctx, wire.Prepare, m, o.SetupTimeout)
+	return g.ask(ctx, wire.Prepare, &m, o.SetupTimeout)
 }
 
 // booted divides the time of a boot by the clock of the kernel, which does not
 // count what was before it.
 func (g *Guest) booted(ctx context.Context, started time.Time) {
 	hello := time.Now()
-	entered := hello.Add(-time.Duration(g.Hello.Uptime * float64(time.Second)))
+	entered := hello.Add(-g.Hello.Uptime)
 	if entered.Before(started) {
 		entered = started
 	}
@@ -219,11 +219,11 @@ func (g *Guest) boot(ctx context.Context, o Options) error {
 		setup.CorePattern, setup.CoreLimit = o.Layout.Cores+"/%e.%p", coreLimit
 	}
 	defer timeline.Begin(ctx, timeline.Guest, "mount shares, write files")()
-	return g.ask(ctx, wire.Setup, setup, o.SetupTimeout)
+	return g.ask(ctx, wire.Setup, &setup, o.SetupTimeout)
 }
 
 // ask makes init do a part of the setup.
-func (g *Guest) ask(ctx context.Context, t wire.Type, msg any, timeout time.Duration) error {
+func (g *Guest) ask(ctx context.Context, t wire.Type, msg wire.Message, timeout time.Duration) error {
 	// A guest that does not read holds up the sender; the end of either ends
 	// the other.
 	go func() { _ = g.conn.SendMsg(t, 0, msg) }()
@@ -380,7 +380,7 @@ func (g *Guest) nonsense() error {
 func (g *Guest) Sysrq(keys string, limit time.Duration) {
 	done := make(chan struct{})
 	go func() { // a guest that does not read holds it up
-		if g.conn.SendMsg(wire.Sysrq, 0, wire.SysrqMsg{Keys: keys}) == nil && g.conn.Send(wire.Ping, sysrqPing, nil) == nil {
+		if g.conn.SendMsg(wire.Sysrq, 0, &wire.SysrqMsg{Keys: keys}) == nil && g.conn.Send(wire.Ping, sysrqPing, nil) == nil {
 			select {
 			case <-g.pulse.sysrq:
 			case <-g.gone:
