@@ -17,7 +17,7 @@ var promises = []promiseGroup{
 		{"G12", "a test fills the file system", "ENOSPC, in the test", "1", real(passedInGuest("TestZFull"))},
 		{"G13", "a process that a test left behind holds its output open", "the end of the test", "0", real(proveChild)},
 		{"G14", "nothing in the guest runs any more", "\"the guest gave no sign of life for …\" (`-silence-timeout`), and the test that was running", "3", alone(proveSilence)},
-		{"G15", "the whole run takes longer than `-deadline`", "\"the whole run timed out after …\"; what runs is killed, when the kernel has written its tasks, and the rest is \"not run\"", "3", script("G15")},
+		{"G15", "the whole run takes longer than `-deadline`", "\"the whole run timed out after …\"; what runs is killed, when the kernel has written its tasks, and the rest is \"not run\"", "3", all(script("G15"), alone(proveDeadline))},
 	}},
 	{"What tests print", []promise{
 		{"C1", "100,000 lines at once", "all of them, in order", "0", real(proveLines)},
@@ -27,7 +27,7 @@ var promises = []promiseGroup{
 		{"C5", "GitHub's workflow commands", "text", "", script("C5")},
 		{"C6", "no terminal, standard input closed or `/dev/null`", "no difference", "", all(script("C6"), alone(proveClosedInput))},
 		{"C7", "arguments and environment of 100 KB", "no difference", "", alone(proveLongArguments)},
-		{"C8", "a test prints without end", "\"it printed more than …\" (`-output-limit`), and what it printed until then; the rest is dropped", "1", script("C8")},
+		{"C8", "a test prints without end", "\"it printed more than …\" (`-output-limit`), and what it printed until then; the rest is dropped", "1", all(script("C8"), alone(proveFlood))},
 	}},
 	{"The host", []promise{
 		{"H1", "`/dev/kvm` is missing, or is there and does not work", "why TCG is used, or, with `-require-kvm`, why there is no KVM; in seconds", "3 with `-require-kvm`", real(proveKVM)},

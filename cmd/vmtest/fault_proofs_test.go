@@ -304,6 +304,30 @@ func proveSilence(r *realVmtest, t *testing.T) {
 	run.want(t, 3, "--- FAIL: TestHang: the guest gave no sign of life for 20s while hang.test was running", "0 passed, 1 failed")
 }
 
+// proveDeadline gives a run several times as long as it needs to come to its command.
+func proveDeadline(r *realVmtest, t *testing.T) {
+	dir := t.TempDir()
+	first := r.run(t, dir, nil, "test", "-kernel", realNew, "-cmd", "true")
+	first.want(t, 0, "1 passed")
+	deadline := (3*first.took + 10*time.Second).Round(time.Second).String()
+	run := r.run(t, dir, nil, "test", "-kernel", realNew+","+realOld, "-parallel-machines", "1", "-deadline", deadline, "-cmd", "echo working on it; exec sleep 3600")
+	run.want(t, 3, "--- FAIL: command: the whole run timed out after "+deadline+" (-deadline)", "working on it", "0 passed, 1 failed, 1 not run on 2 kernels")
+	for _, text := range []string{"sysrq: Show State", "task:sleep"} {
+		if !strings.Contains(run.console, text) {
+			t.Errorf("%q is not in the console's file", text)
+		}
+	}
+}
+
+// proveFlood lets a command print until -timeout ends it.
+func proveFlood(r *realVmtest, t *testing.T) {
+	run := r.run(t, t.TempDir(), nil, "test", "-kernel", realNew, "-output-limit", "1MB", "-timeout", "5s", "-cmd", "exec yes 'the same again'")
+	run.want(t, 1, "--- FAIL: command: it printed more than 977 KiB (-output-limit)", "0 passed, 1 failed")
+	if n := strings.Count(run.stdout, "the same again\n"); n < 5000 || len(run.stdout) > 2_000_000 {
+		t.Errorf("%d lines in %d bytes are kept", n, len(run.stdout))
+	}
+}
+
 func proveHostile(r *realVmtest, t *testing.T) {
 	run := r.run(t, r.module(t, "attack"), nil, "test", "-v", "-kernel", realNew, ".")
 	run.want(t, 3,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -31,9 +32,11 @@ type promiseGroup struct {
 }
 
 // TestFault makes every fault of docs/faults.md happen, in real guests and with
-// real registries where VMTEST_TESTS=all. A fault alone: -run TestFault/G2.
+// real registries where VMTEST_TESTS=all. A fault alone: -run TestFault/G2. A table of
+// what came of them goes into the file that VMTEST_FAULT_TABLE names.
 func TestFault(t *testing.T) {
 	f := newFaults(t)
+	t.Cleanup(func() { faultSeen.write(t) })
 	seen := map[string]bool{}
 	for _, g := range promises {
 		for _, p := range g.promises {
@@ -126,10 +129,12 @@ func pulls(names ...string) proof {
 // tested proves a promise with a test of another package.
 func tested(pkg, test string) proof {
 	return func(_ *faults, t *testing.T) {
+		start := time.Now()
 		out, err := exec.CommandContext(t.Context(), "go", "test", "-v", "-run", "^"+test+"$", pkg).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "--- PASS: "+test+" ") {
 			t.Errorf("%s of %s did not pass: %v\n%s", test, pkg, err, out)
 		}
+		faultSeen.note(t, "–", test+" of "+strings.TrimPrefix(pkg, "../../")+" looks at it", time.Since(start), nil)
 	}
 }
 

@@ -176,6 +176,7 @@ func finish(t *testing.T, cmd *exec.Cmd) vmtestRun {
 // left.
 func (v vmtestRun) want(t *testing.T, code int, printed ...string) {
 	t.Helper()
+	faultSeen.note(t, fmt.Sprint(v.code), lineWith(v.stderr+v.stdout, printed...), v.took, v.left)
 	if v.code != code {
 		t.Errorf("exit code %d, want %d", v.code, code)
 	}

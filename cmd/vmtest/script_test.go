@@ -179,6 +179,11 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
+	start := time.Now()
+	defer func() {
+		said := ts.ReadFile("stderr") + ts.ReadFile("stdout")
+		faultSeen.note(ts.Value("t").(testing.TB), args[0], lineWith(said, "error: ", "--- FAIL", "timed out", "FAIL"), time.Since(start), nil)
+	}()
 	err = ts.Exec(args[1], args[2:]...)
 	var exit *exec.ExitError
 	switch got := 0; {
