@@ -61,6 +61,7 @@ func (p *process) handle(f wire.Frame) {
 		}
 	case wire.Exited:
 		err, p.ended = f.Decode(&p.exited), true
+		p.exited.Error = said(p.exited.Error)
 		defer close(p.done)
 	case wire.Fetched:
 		err, p.ended = f.Decode(&p.fetched), true

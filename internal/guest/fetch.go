@@ -95,10 +95,11 @@ type Collected struct {
 func (g *Guest) Collect(ctx context.Context, path, dir string, l Limits) (Collected, error) {
 	c := collector{dir: dir, limits: l}
 	fetched, err := g.fetch(ctx, wire.FetchMsg{Path: path, Bytes: l.Bytes, Files: l.Files, Remove: true}, c.collect)
-	for _, left := range fetched.Left {
-		c.Left = append(c.Left, printable(left))
+	named := fetched.Left[:min(len(fetched.Left), wire.LeftNames)]
+	for _, left := range named {
+		c.Left = append(c.Left, said(left))
 	}
-	c.More = fetched.More
+	c.More = max(0, fetched.More) + len(fetched.Left) - len(named)
 	return c.Collected, err
 }
 
@@ -137,7 +138,7 @@ func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader)
 	w.Close()
 	taken.Wait()
 	if err == nil && p.fetched.Error != "" {
-		err = &RemoteError{printable(p.fetched.Error)}
+		err = &RemoteError{said(p.fetched.Error)}
 	}
 	if err == nil {
 		err = takeErr
@@ -216,7 +217,7 @@ func (c *collector) file(h *tar.Header, r io.Reader) error {
 	_, below, _ := strings.Cut(h.Name, "/") // without the directory's own name
 	name, ok := LocalName(below)
 	if !ok {
-		c.Left = append(c.Left, printable(h.Name)+": its name cannot be had here")
+		c.Left = append(c.Left, said(h.Name)+": its name cannot be had here")
 		return nil
 	}
 	if c.root == nil {
@@ -295,6 +296,15 @@ func LocalName(name string) (local string, ok bool) {
 		}
 		return r
 	}, printable(name)), true
+}
+
+// said is what a guest's init says, or somebody in its name: a line of some length.
+func said(s string) string {
+	const enough = 1000
+	if len(s) > enough {
+		s = s[:enough] + "…"
+	}
+	return printable(s)
 }
 
 // printable is a guest's text in a line that does nothing to a terminal.

@@ -1,12 +1,14 @@
 package guest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,5 +83,32 @@ func TestCollectError(t *testing.T) {
 	c, err := g.Collect(context.Background(), "/run/0", dir, Limits{Bytes: 100, Files: 10})
 	if err == nil || len(c.Files) != 1 || strings.Join(tree(t, dir), " ") != "a" {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestSaid: what a guest says of a command or its files is one line that does nothing
+// to a terminal, and not many.
+func TestSaid(t *testing.T) {
+	hostile := "\x1b]0;title\a\n--- PASS: Forged\r" + strings.Repeat("x", 1<<16)
+	harmless := func(s string) bool { return len(s) < 2000 && s == printable(s) }
+	p := &process{done: make(chan struct{})}
+	exited, err := wire.NewConn(bytes.NewBuffer(frames(t, func(c *wire.Conn) error {
+		return c.SendMsg(wire.Exited, 1, &wire.ExitedMsg{Error: hostile})
+	}))).Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.handle(exited)
+	if !p.ended || p.exited.Error == "" || !harmless(p.exited.Error) {
+		t.Errorf("a command ends with %.100q", p.exited.Error)
+	}
+	g := answering(t, func(c *wire.Conn) {
+		b, _ := io.ReadAll(tarOf(t, file(hostile[:200])))
+		_ = c.Send(wire.Data, 1, b)
+		_ = c.SendMsg(wire.Fetched, 1, &wire.FetchedMsg{Left: slices.Repeat([]string{hostile}, 100), More: -7})
+	})
+	c, err := g.Collect(context.Background(), "/run/0", filepath.Join(t.TempDir(), "new"), Limits{Bytes: 1000, Files: 10})
+	if err != nil || len(c.Left) != wire.LeftNames || len(c.Files) != 1 || c.More != 100-wire.LeftNames || slices.ContainsFunc(c.Left, func(s string) bool { return !harmless(s) }) {
+		t.Errorf("%d are left, %d more, %d came, %v", len(c.Left), c.More, len(c.Files), err)
 	}
 }

@@ -168,6 +168,7 @@ func (g *Guest) awaitHello(ctx context.Context, timeout time.Duration) error {
 	if err := f.Decode(&g.Hello); err != nil {
 		return err
 	}
+	g.Hello.Release, g.Hello.Machine = said(g.Hello.Release), said(g.Hello.Machine)
 	if g.Hello.Protocol != wire.Protocol {
 		return fmt.Errorf("talk to the guest's init: it speaks version %d of the protocol, want %d", g.Hello.Protocol, wire.Protocol)
 	}
@@ -235,7 +236,10 @@ func (g *Guest) ask(ctx context.Context, t wire.Type, msg wire.Message, timeout 
 	if err := f.Decode(&ready); err != nil {
 		return err
 	}
-	g.Skipped = append(g.Skipped, ready.Skipped...)
+	for _, step := range ready.Skipped {
+		g.Skipped = append(g.Skipped, said(step))
+	}
+	ready.Error = said(ready.Error)
 	if ready.Error != "" {
 		return &LostError{Phase: "during setup", Cause: "the guest gave up", Console: append(g.log.Tail(), ready.Error), Help: setupHelp(ready.Error)}
 	}
