@@ -331,8 +331,8 @@ func proveFlood(r *realVmtest, t *testing.T) {
 func proveHostile(r *realVmtest, t *testing.T) {
 	run := r.run(t, r.module(t, "attack"), nil, "test", "-v", "-kernel", realNew, ".")
 	run.want(t, 3,
-		"--- PASS: TestShares", "--- PASS: TestTags", "--- PASS: TestHost",
-		"--- FAIL: TestZWire: read frame of type 255", "3 passed, 1 failed")
+		"--- PASS: TestMessages", "--- PASS: TestShares", "--- PASS: TestTags", "--- PASS: TestHost",
+		"--- FAIL: TestZWire: read frame of type 255", "4 passed, 1 failed")
 }
 
 // proveClosedInput runs a command with no standard input at all.
