@@ -136,7 +136,7 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	}
 	m.cmd.Cancel = m.Kill
 	m.cmd.WaitDelay = 5 * time.Second
-	starting := time.Now()
+	m.started = time.Now()
 	err = m.launch()
 	closeAll(far)
 	if err != nil {
@@ -146,7 +146,7 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	}
 	if m.Restore {
 		err := m.restore()
-		timeline.Add(ctx, timeline.Span{Who: timeline.QEMU, Name: "QEMU starts and restores the machine", Start: starting, End: time.Now()})
+		timeline.Add(ctx, timeline.Span{Who: timeline.QEMU, Name: "QEMU starts and restores the machine", Start: m.started, End: time.Now()})
 		if err != nil {
 			m.wire.Close()
 			return err
@@ -208,7 +208,6 @@ func (m *Machine) launch() error {
 	m.done = make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
-		m.started = time.Now()
 		err := m.cmd.Start()
 		started <- err
 		if err != nil {

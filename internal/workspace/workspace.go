@@ -25,9 +25,9 @@ type Workspace struct {
 	Env      []string // more variables, NAME=VALUE
 }
 
-// Layout is what a guest sees, each another host name: the repositories, the toolchain, the module
-// cache and the build cache at their own paths, for go's caches hold absolute
-// ones.
+// Layout is what a guest sees: the repositories, the toolchain, the module cache
+// and the build cache at their own paths, for go's caches hold absolute ones. Each
+// guest has a host name of its own.
 func (w Workspace) Layout() guest.Layout {
 	l := guest.Layout{Hostname: hostname()}
 	dirs := []string{w.Go.GOMODCACHE}
