@@ -53,6 +53,7 @@ var promises = []promiseGroup{
 		{"I4", "a test connects to any address but its own", "an error, at once", "0", real(passedInGuest("TestNetwork"))},
 		{"I5", "a module that is not in the cache, `-mod=mod`, a toolchain that is not there", "what is missing, before a machine starts", "1 or 3", script("I5")},
 		{"I6", "a hostile test changes shares in every way, mounts what QEMU exports, talks to its devices itself, looks for devices and sockets, writes to the wire", "errors, in the guest; the end of the guest when the wire makes no sense any more", "3", alone(proveHostile)},
+		{"I7", "a guest breaks QEMU, where `vmtest` runs as root", "a process of nobody's, that may read what root can and has no other right", "", alone(proveUser)},
 	}},
 	{"The blocklist and the verdict", []promise{
 		{"L1", "a blocklist is missing, has CRLF or a byte order mark, an unknown field, a bad pattern, no reason", "file and line; CRLF and the mark are no fault", "2", script("L1")},

@@ -300,7 +300,7 @@ func proveSilence(r *realVmtest, t *testing.T) {
 	if took := time.Since(start); took > 2*time.Minute {
 		t.Errorf("it took %v to end", took)
 	}
-	run := vmtestRun{code: cmd.ProcessState.ExitCode(), stdout: out.String(), left: r.left()}
+	run := vmtestRun{code: cmd.ProcessState.ExitCode(), stdout: out.String(), took: time.Since(start), left: r.left()}
 	run.want(t, 3, "--- FAIL: TestHang: the guest gave no sign of life for 20s while hang.test was running", "0 passed, 1 failed")
 }
 
@@ -333,6 +333,54 @@ func proveHostile(r *realVmtest, t *testing.T) {
 	run.want(t, 3,
 		"--- PASS: TestMessages", "--- PASS: TestShares", "--- PASS: TestTags", "--- PASS: TestHost",
 		"--- FAIL: TestZWire: read frame of type 255", "4 passed, 1 failed")
+}
+
+// proveUser looks at QEMU while a command runs in its machine.
+func proveUser(r *realVmtest, t *testing.T) {
+	var out syncBuffer
+	cmd := r.command(t.Context(), t.TempDir(), nil, "exec", "-cold", "-kernel", realNew, "--", "sh", "-c", "echo here; exec sleep 600")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.await(t, "here\n")
+	checkUser(t, machinesBelow(r.cache))
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait()
+	vmtestRun{code: cmd.ProcessState.ExitCode(), stdout: out.String(), left: r.left()}.want(t, 143)
+	if strings.Contains(out.String(), "QEMU runs as root") {
+		t.Errorf("it says otherwise:\n%s", out.String())
+	}
+}
+
+// checkUser: a machine is nobody's process where we are root, and ours elsewhere.
+func checkUser(t *testing.T, machines []string) {
+	t.Helper()
+	if len(machines) != 1 {
+		t.Fatalf("%d machines are running", len(machines))
+	}
+	status, err := os.ReadFile("/proc/" + machines[0] + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"NoNewPrivs:\t1\n", "Seccomp:\t2\n", fmt.Sprintf("Uid:\t%d\t", os.Getuid())}
+	if os.Getuid() == 0 {
+		const capDACReadSearch = "0000000000000004"
+		want = append(want[:2], "Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t65534\t65534\t65534\t65534\n", "Groups:\t \n",
+			"CapPrm:\t"+capDACReadSearch, "CapEff:\t"+capDACReadSearch)
+		ours, err := os.Readlink("/proc/self/ns/net")
+		theirs, err2 := os.Readlink("/proc/" + machines[0] + "/ns/net")
+		if err := errors.Join(err, err2); err != nil || ours == theirs {
+			t.Errorf("QEMU has our network: %s, %v", theirs, err)
+		}
+	}
+	for _, text := range want {
+		if !strings.Contains(string(status), text) {
+			t.Errorf("QEMU's status has no %q:\n%s", text, status)
+		}
+	}
 }
 
 // proveClosedInput runs a command with no standard input at all.
@@ -396,9 +444,7 @@ func proveSignal(name string) proof {
 			t.Fatal(err)
 		}
 		out.await(t, "hanging now")
-		if len(machinesBelow(r.cache)) != 1 {
-			t.Error("no QEMU is running")
-		}
+		checkUser(t, machinesBelow(r.cache))
 		start := time.Now()
 		if err := cmd.Process.Signal(unix.SignalNum(name)); err != nil {
 			t.Fatal(err)
@@ -408,7 +454,7 @@ func proveSignal(name string) proof {
 			t.Errorf("it took %v to end", took)
 		}
 		if name != "SIGKILL" {
-			run := vmtestRun{code: cmd.ProcessState.ExitCode(), stdout: out.String(), left: r.left()}
+			run := vmtestRun{code: cmd.ProcessState.ExitCode(), stdout: out.String(), took: time.Since(start), left: r.left()}
 			run.want(t, 3, "--- FAIL: TestHang: interrupted by "+name, "0 passed, 1 failed")
 			return
 		}

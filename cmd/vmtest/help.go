@@ -105,6 +105,7 @@ signal ended it. Its own failures are 2 and 3 as above, with a line that begins
 	                        20GiB); what was used longest ago is removed
 	VMTEST_TEMPLATES        the directory where booted machines are saved (default: in
 	                        memory, /dev/shm, where there is room, or in the cache)
+	VMTEST_QEMU_ROOT        anything: QEMU runs as root where vmtest does, not as nobody
 	VMTEST_TIMELINE         the file to write where the time of the run went, which
 	                        https://ui.perfetto.dev shows
 	CONTAINERS_REGISTRIES_CONF

@@ -22,7 +22,7 @@ var allowed = map[string]string{
 	"internal/template":   "internal/cache internal/machine internal/meminfo",
 	"internal/workspace":  "internal/gotest internal/guest",
 	"internal/guest":      "initramfs/wire internal/console internal/machine internal/timeline",
-	"internal/machine":    "initramfs/wire internal/timeline",
+	"internal/machine":    "initramfs/wire internal/sandbox internal/timeline",
 	"internal/store":      "internal/artifact internal/cache internal/debuginfo internal/distro internal/kernel internal/kernelref internal/kver internal/lockfile internal/registry",
 	"internal/attest":     "initramfs/toolbox internal/artifact internal/configfile internal/kver internal/registry",
 	"internal/kernelinfo": "internal/artifact internal/features internal/kernel internal/kernelref internal/store kconfig",
@@ -35,7 +35,7 @@ var allowed = map[string]string{
 	"internal/gotest":     "internal/result",
 	"internal/report":     "internal/bundle internal/failure internal/result",
 	"internal/shard":      "internal/result",
-	"internal/host":       "internal/accel internal/meminfo",
+	"internal/host":       "internal/accel internal/meminfo internal/sandbox",
 	"internal/fakeqemu":   "initramfs/wire",
 	"builder":             "builder/patch internal/cache internal/distro internal/kernelorg internal/kver kconfig",
 	"builder/catalogue":   "builder builder/patch internal/configfile internal/kernelorg internal/kver kconfig",
@@ -71,6 +71,7 @@ var allowed = map[string]string{
 	"internal/record":     "",
 	"internal/registry":   "",
 	"internal/result":     "",
+	"internal/sandbox":    "",
 	"internal/timeline":   "",
 }
 

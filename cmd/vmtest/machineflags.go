@@ -88,6 +88,7 @@ func kernelsByDefault() string { return cmp.Or(os.Getenv("VMTEST_KERNEL_DEFAULT"
 func (m *machineFlags) finish(a *app, cache string) error {
 	m.settings.CacheDir = cache
 	m.settings.Templates = os.Getenv("VMTEST_TEMPLATES")
+	m.settings.AsRoot = os.Getenv("VMTEST_QEMU_ROOT") != ""
 	m.settings.Warn = a.progress
 	if m.showCommand {
 		m.settings.Show = func(argv []string) { fmt.Fprintln(a.stderr, bundle.Quote(argv)) }

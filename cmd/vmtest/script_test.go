@@ -114,6 +114,7 @@ func setupScript(env *testscript.Env, goEnv []string, inits string) error {
 	env.Vars = append(env.Vars, goEnv...)
 	env.Vars = append(env.Vars,
 		"GOFLAGS=", "GOPROXY=off", "GOTOOLCHAIN=local", "GOENV=off", "GOWORK=off",
+		"VMTEST_QEMU_ROOT=1", // the fake one runs commands on this machine
 		"VMTEST_CACHE="+cache, "VMTEST_TEMPLATES="+filepath.Join(env.WorkDir, ".templates"), "VMTEST="+programPath("vmtest"), "VMTEST_KERNEL_DEFAULT=./linux-6.12",
 		"NATIVE="+runtime.GOARCH, "FOREIGN="+foreignArch)
 	env.Defer(func() { checkClean(env, cache) })

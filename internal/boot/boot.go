@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs"
@@ -44,6 +45,8 @@ type Settings struct {
 	// saved ones, by default in memory or in the cache.
 	Cold      bool
 	Templates string
+	// AsRoot runs QEMU as root where we are root, see [machine.Machine].
+	AsRoot bool
 	// Warn, when set, is told what was done another way than it should be.
 	Warn func(string)
 	// Show, when set, is told the QEMU command line before it starts.
@@ -178,6 +181,16 @@ func (m Machine) unmasked(err error) {
 	}
 }
 
+// rooted says, once, that a guest that breaks out of its machine is root.
+func (m Machine) rooted(err error) {
+	if m.Warn == nil {
+		return
+	}
+	saidRooted.Do(func() { m.Warn(fmt.Sprintf("QEMU runs as root, since %v; `vmtest help environment`", err)) })
+}
+
+var saidRooted sync.Once
+
 func (m Machine) accel(ctx context.Context) (a accel.Accel, note string, err error) {
 	defer timeline.Begin(ctx, timeline.Vmtest, "choose the accelerator")()
 	return accel.Choose(ctx, accel.Request{
@@ -226,5 +239,7 @@ func (m Machine) qemu(a accel.Accel, initrd string) *machine.Machine {
 		Extra:     m.ExtraQEMU,
 		Masks:     m.masks,
 		Unmasked:  m.unmasked,
+		AsRoot:    m.AsRoot,
+		Rooted:    m.rooted,
 	}
 }

@@ -38,7 +38,7 @@ func Doctor(ctx context.Context, o Options) (Report, error) {
 		}
 	}
 	if slices.Contains(groups, Run) {
-		checks = append(checks, checkKVM(ctx, o.CacheDir), checkSpace(o.CacheDir), checkMemory(), checkCores())
+		checks = append(checks, checkKVM(ctx, o.CacheDir), checkUser(), checkSpace(o.CacheDir), checkMemory(), checkCores())
 	}
 	order := Groups()
 	slices.SortStableFunc(checks, func(a, b Check) int {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpf-vmtest/bpf-vmtest/internal/accel"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/meminfo"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/sandbox"
 )
 
 const mib = 1 << 20
@@ -36,6 +37,21 @@ func checkKVM(ctx context.Context, cacheDir string) Check {
 		c.Detail = result.Detail
 	default:
 		c.Status, c.Detail, c.Remedy = Warn, result.Detail+"; VMs run much slower without", result.Hint
+	}
+	return c
+}
+
+// checkUser is about whom a guest becomes that breaks QEMU.
+func checkUser() Check {
+	c := Check{Name: "user", Group: Run, Status: OK}
+	switch err := sandbox.Check(); {
+	case err == nil:
+		c.Detail = "QEMU runs as nobody, who can read what root can and change nothing"
+	case errors.Is(err, sandbox.ErrNotRoot):
+		c.Detail = "QEMU runs as you"
+	default:
+		c.Status, c.Detail = Warn, fmt.Sprintf("QEMU runs as root: %v", err)
+		c.Remedy = "run vmtest as another user, or give the container that capability (docker run --cap-add)"
 	}
 	return c
 }

@@ -71,11 +71,11 @@ func (m *Machine) devices(p platform) []device {
 	kind, ram := p.machine, device(memory(m.MemoryMiB))
 	if m.Snapshot != nil {
 		kind += ",memory-backend=" + snapshotRAM
-		ram = snapshotMemory{mib: m.MemoryMiB, path: m.Snapshot.RAM, restore: m.Restore}
+		ram = snapshotMemory{mib: m.MemoryMiB, Snapshot: *m.Snapshot, restore: m.Restore}
 	}
 	devices := []device{
 		nothingByDefault{},
-		sandbox{},
+		seccomp{},
 		machineType(kind),
 		accelerator{kvm: m.KVM, cpu: p.cpu},
 		processors(m.CPUs),
@@ -145,10 +145,10 @@ type exitInsteadOfReboot struct{}
 
 func (exitInsteadOfReboot) args() []string { return []string{"-no-reboot"} }
 
-// sandbox denies QEMU the system calls that a machine like ours never needs.
-type sandbox struct{}
+// seccomp denies QEMU the system calls that a machine like ours never needs.
+type seccomp struct{}
 
-func (sandbox) args() []string {
+func (seccomp) args() []string {
 	return []string{"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"}
 }
 

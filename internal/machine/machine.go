@@ -9,11 +9,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/bpf-vmtest/bpf-vmtest/internal/sandbox"
 	"github.com/bpf-vmtest/bpf-vmtest/internal/timeline"
 )
 
@@ -44,6 +44,10 @@ type Machine struct {
 	// Unmasked, when set, is told why the masks have no effect, if they have
 	// none.
 	Unmasked func(error)
+	// AsRoot runs QEMU as root where we are root; else that is only done where it
+	// has to be, and Rooted, when set, is told why. Any other user's runs as that.
+	AsRoot bool
+	Rooted func(error)
 
 	// Console gets what the kernel prints. It is called from one goroutine.
 	Console io.Writer
@@ -124,20 +128,20 @@ func (m *Machine) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m.cmd = exec.CommandContext(ctx, path, argv[1:]...)
-	m.cmd.ExtraFiles = far
-	m.cmd.Stdout, m.cmd.Stderr = &m.stderr, &m.stderr
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setpgid:   true,            // a ^C on the terminal is for us to handle
-		Pdeathsig: syscall.SIGKILL, // no orphan, even when we are killed
+	command := func() *exec.Cmd {
+		cmd := exec.CommandContext(ctx, path, argv[1:]...)
+		cmd.ExtraFiles = far
+		cmd.Stdout, cmd.Stderr = &m.stderr, &m.stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Setpgid:   true,            // a ^C on the terminal is for us to handle
+			Pdeathsig: syscall.SIGKILL, // no orphan, even when we are killed
+		}
+		cmd.Cancel = m.Kill
+		cmd.WaitDelay = 5 * time.Second
+		return cmd
 	}
-	if err := m.mask(ctx, m.cmd); err != nil && m.Unmasked != nil {
-		m.Unmasked(err)
-	}
-	m.cmd.Cancel = m.Kill
-	m.cmd.WaitDelay = 5 * time.Second
 	m.started = time.Now()
-	err = m.launch()
+	err = m.launch(func() error { return m.startAs(ctx, command) })
 	closeAll(far)
 	if err != nil {
 		closeAll([]*os.File{m.wire, m.console})
@@ -203,12 +207,11 @@ func closeAll(files []*os.File) {
 
 // launch starts the process from a thread that lives as long as it does:
 // Pdeathsig is about the thread that forked, not about the process.
-func (m *Machine) launch() error {
+func (m *Machine) launch(start func() error) error {
 	started := make(chan error)
 	m.done = make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		err := m.cmd.Start()
+	sandbox.Apart(func() {
+		err := start()
 		started <- err
 		if err != nil {
 			return
@@ -223,7 +226,7 @@ func (m *Machine) launch() error {
 		m.console.Close()
 		m.hangUp()
 		close(m.done)
-	}()
+	})
 	return <-started
 }
 
@@ -249,9 +252,10 @@ func (m *Machine) Wait() error {
 // Done is closed when QEMU has ended.
 func (m *Machine) Done() <-chan struct{} { return m.done }
 
-// isHangup reports whether a connection to QEMU broke off because it ended.
+// isHangup reports whether a connection to QEMU broke off because it ended, or was
+// closed for that reason.
 func isHangup(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // Kill ends QEMU and whatever it started, at once.

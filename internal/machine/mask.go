@@ -17,6 +17,26 @@ type Mask struct {
 	With string // the file to be seen there
 }
 
+// mask shows the masks to this thread, which ends with QEMU, and to what it starts.
+func (m *Machine) mask() error {
+	if len(m.Masks) == 0 {
+		return nil
+	}
+	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+		return err
+	}
+	// Keeps what is mounted there from being seen elsewhere.
+	if err := syscall.Mount("", "/", "", syscall.MS_SLAVE|syscall.MS_REC, ""); err != nil {
+		return err
+	}
+	for _, k := range m.Masks {
+		if err := syscall.Mount(k.With, k.Path, "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("%s: %w", k.Path, err)
+		}
+	}
+	return nil
+}
+
 // maskScript is what a shell does in that namespace before it becomes QEMU. Its
 // arguments are pairs of files, a --, and the command.
 const maskScript = `
@@ -27,12 +47,10 @@ done
 shift
 exec "$@"`
 
-// own keeps what is mounted there from being seen elsewhere.
-const own = "mount --make-rslave / || exit\n"
-
-// mask makes cmd run with the masks. An error says that this machine's users may
-// not do that, and leaves cmd as it was.
-func (m *Machine) mask(ctx context.Context, cmd *exec.Cmd) error {
+// maskedByShell makes cmd run with the masks, where we are not root: then it takes a
+// user namespace, which only a new process can have. An error says that this machine's
+// users may not do that, and leaves cmd as it was.
+func (m *Machine) maskedByShell(ctx context.Context, cmd *exec.Cmd) error {
 	if len(m.Masks) == 0 {
 		return nil
 	}
@@ -40,16 +58,12 @@ func (m *Machine) mask(ctx context.Context, cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	script, attr := own+maskScript, *cmd.SysProcAttr
-	attr.Cloneflags = syscall.CLONE_NEWNS
-	if uid := os.Geteuid(); uid != 0 {
-		// In a user namespace nothing goes back to where it was cloned from.
-		script = maskScript
-		attr.Cloneflags |= syscall.CLONE_NEWUSER
-		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	args := []string{shell, "-c", script, "sh"}
+	attr := *cmd.SysProcAttr
+	// Nothing goes back to where it was cloned from.
+	attr.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	args := []string{shell, "-c", maskScript, "sh"}
 	for _, k := range m.Masks {
 		args = append(args, k.With, k.Path)
 	}

@@ -13,8 +13,9 @@ import (
 // A monitor is QEMU's control connection, which speaks QMP: a JSON object per
 // command, per answer, and per event in between.
 type monitor struct {
-	conn *net.UnixConn
-	dec  *json.Decoder
+	conn    *net.UnixConn
+	dec     *json.Decoder
+	version version
 	// migration is the state of saving or restoring that QEMU reported last.
 	migration string
 }
@@ -27,10 +28,15 @@ const monitorTimeout = 30 * time.Second
 func openMonitor(near *net.UnixConn) (*monitor, error) {
 	q := &monitor{conn: near, dec: json.NewDecoder(near)}
 	err := q.conn.SetDeadline(time.Now().Add(monitorTimeout))
-	var greeting struct{ QMP json.RawMessage }
+	var greeting struct {
+		QMP struct {
+			Version struct{ QEMU version }
+		}
+	}
 	if err == nil {
 		err = q.dec.Decode(&greeting)
 	}
+	q.version = greeting.QMP.Version.QEMU
 	if err == nil {
 		err = q.execute("qmp_capabilities", nil, nil)
 	}
@@ -39,6 +45,13 @@ func openMonitor(near *net.UnixConn) (*monitor, error) {
 		return nil, fmt.Errorf("talk to QEMU's monitor: %w", err)
 	}
 	return q, nil
+}
+
+// version is QEMU's.
+type version struct{ Major, Minor int }
+
+func (v version) before(w version) bool {
+	return v.Major < w.Major || v.Major == w.Major && v.Minor < w.Minor
 }
 
 // message is anything that QEMU says.

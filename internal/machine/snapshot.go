@@ -4,7 +4,10 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/sandbox"
 )
 
 // A Snapshot is a machine at rest: two files, from which any number of machines
@@ -14,6 +17,32 @@ import (
 type Snapshot struct {
 	RAM   string // the guest's memory; sparse, and as large as that
 	State string // the devices
+	// ReadOnly says that QEMU need not be able to write to the memory's file to start
+	// a machine from it. Save sets it.
+	ReadOnly bool
+}
+
+// mapsReadOnly is the first QEMU with rom=off: a machine's memory can be a private copy
+// of a file that it cannot write to.
+var mapsReadOnly = version{8, 2}
+
+// hand makes the memory's file one that nobody may write to, which QEMU must for
+// saving the machine, and many must later. Nobody else gets into its directory.
+func (s *Snapshot) hand() error {
+	f, err := os.OpenFile(s.RAM, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chown(sandbox.Nobody, sandbox.Nobody), f.Close())
+}
+
+// handed says why nobody cannot start a machine from it, if that is so.
+func (s *Snapshot) handed() error {
+	info, err := os.Stat(s.RAM)
+	if err == nil && !s.ReadOnly && info.Sys().(*syscall.Stat_t).Uid != sandbox.Nobody {
+		err = errors.New("the saved machine is root's")
+	}
+	return err
 }
 
 // A SnapshotError says that this QEMU cannot save or restore this machine.
@@ -33,6 +62,9 @@ func (m *Machine) Save() error {
 		err = m.blame(err)
 	} else {
 		err = m.Wait()
+	}
+	if err == nil && m.Snapshot.ReadOnly { // nobody need write to it any more
+		err = os.Chown(m.Snapshot.RAM, os.Geteuid(), os.Getegid())
 	}
 	if err != nil {
 		return &SnapshotError{"save", err}
@@ -54,7 +86,12 @@ func (m *Machine) save() (err error) {
 	if err := q.save(state); err != nil {
 		return err
 	}
-	return q.execute("quit", nil, nil)
+	m.Snapshot.ReadOnly = !q.version.before(mapsReadOnly)
+	// It may be gone, and the connection closed, before its answer has been read.
+	if err := q.execute("quit", nil, nil); err != nil && !isHangup(err) {
+		return err
+	}
+	return nil
 }
 
 // restore makes the machine that has just been started the one of its snapshot.
@@ -98,8 +135,8 @@ func (m *Machine) load() error {
 // snapshotMemory keeps the guest's memory in a file. Machines that are restored
 // write to copies of its pages.
 type snapshotMemory struct {
-	mib     int
-	path    string
+	mib int
+	Snapshot
 	restore bool
 }
 
@@ -107,14 +144,17 @@ type snapshotMemory struct {
 const snapshotRAM = "ram"
 
 func (s snapshotMemory) args() []string {
-	share := "on"
+	mode := ",share=on"
 	if s.restore {
-		share = "off"
+		mode = ",share=off"
+	}
+	if s.restore && s.ReadOnly {
+		mode += ",readonly=on,rom=off"
 	}
 	size := strconv.Itoa(s.mib) + "M"
 	return []string{
 		"-m", size,
-		"-object", "memory-backend-file,id=" + snapshotRAM + ",size=" + size + ",mem-path=" + escape(s.path) + ",share=" + share,
+		"-object", "memory-backend-file,id=" + snapshotRAM + ",size=" + size + ",mem-path=" + escape(s.RAM) + mode,
 	}
 }
 

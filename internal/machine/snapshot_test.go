@@ -3,13 +3,17 @@ package machine
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bpf-vmtest/bpf-vmtest/internal/sandbox"
 )
 
 // TestSnapshotArguments: a machine that is restored is the one that was saved
@@ -34,6 +38,99 @@ func TestSnapshotArguments(t *testing.T) {
 	slices.Sort(restored)
 	if diff := cmp.Diff(want, restored); diff != "" {
 		t.Errorf("the machine that is restored (-want +got):\n%s", diff)
+	}
+}
+
+// TestSaveOwner: what a machine is started from belongs to those alone who have to write
+// to it.
+func TestSaveOwner(t *testing.T) {
+	nobody := os.Geteuid()
+	if sandbox.Check() == nil {
+		nobody = sandbox.Nobody
+	}
+	for qemu, want := range map[string]struct {
+		readOnly bool
+		owner    int
+	}{
+		`"major": 7, "minor": 2`: {false, nobody}, `"major": 8, "minor": 1`: {false, nobody},
+		`"major": 8, "minor": 2`: {true, os.Geteuid()}, `"major": 10, "minor": 0`: {true, os.Geteuid()},
+	} {
+		t.Run(qemu, func(t *testing.T) {
+			s := Snapshot{RAM: filepath.Join(t.TempDir(), "ram"), State: filepath.Join(t.TempDir(), "state")}
+			m := Machine{Arch: "amd64", Console: io.Discard, Kernel: os.Args[0], Snapshot: &s, QEMU: program(t, `
+echo memory >`+s.RAM+`
+echo '{"QMP": {"version": {"qemu": {`+qemu+`, "micro": 0}}}}' >&5
+for i in 1 2 3 4 5; do read x <&5; echo '{"return": {}}' >&5; done
+echo '{"event": "MIGRATION", "data": {"status": "completed"}}' >&5
+read x <&5; echo '{"return": {}}' >&5`)}
+			m.Rooted = func(err error) {
+				if sandbox.Check() == nil {
+					t.Errorf("it runs as root: %v", err)
+				}
+			}
+			if err := m.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer m.Wire().Close()
+			if err := m.Save(); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Stat(s.RAM)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if owner := int(info.Sys().(*syscall.Stat_t).Uid); owner != want.owner || info.Mode().Perm() != 0o600 && nobody != os.Geteuid() || s.ReadOnly != want.readOnly {
+				t.Errorf("%d may %v it, read-only %v; want %d, %v", owner, info.Mode(), s.ReadOnly, want.owner, want.readOnly)
+			}
+			argv, err := (&Machine{Arch: "amd64", Snapshot: &s, Restore: true}).Command()
+			if got := strings.Contains(strings.Join(argv, " "), "readonly=on,rom=off"); err != nil || got != want.readOnly {
+				t.Errorf("%q, %v", argv, err)
+			}
+		})
+	}
+}
+
+// TestRooted: QEMU runs as root where it must, and that is said.
+func TestRooted(t *testing.T) {
+	if err := sandbox.Check(); err != nil {
+		t.Skipf("not possible here: %v", err)
+	}
+	ram := filepath.Join(t.TempDir(), "ram")
+	if err := os.WriteFile(ram, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		machine *Machine
+		why     string // or empty: it runs as nobody
+		uid     string
+	}{
+		"by itself":     {&Machine{}, "", "65534"},
+		"asked for":     {&Machine{AsRoot: true}, "", "0"},
+		"more":          {&Machine{Extra: []string{"-hda", "/dev/sda"}}, "-qemu-arg may name", "0"},
+		"no kernel":     {&Machine{Kernel: "/nonexistent"}, "/nonexistent", "0"},
+		"root's memory": {&Machine{Snapshot: &Snapshot{RAM: ram, State: ram}, Restore: true}, "is root's", "0"},
+		"private KVM":   {&Machine{KVM: true}, "/dev/kvm is for root alone", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if info, err := os.Stat("/dev/kvm"); tt.machine.KVM && (err != nil || info.Mode().Perm() != 0o600) {
+				t.Skip("this host's is not")
+			}
+			var console strings.Builder
+			m := tt.machine
+			m.Arch, m.Console, m.QEMU = "amd64", &console, program(t, "id -u >&4; echo '{}' >&5")
+			if m.Kernel == "" {
+				m.Kernel = os.Args[0]
+			}
+			said := ""
+			m.Rooted = func(err error) { said = err.Error() }
+			if err := m.Start(t.Context()); err == nil {
+				m.Wire().Close()
+				_ = m.Wait()
+			}
+			if got := strings.TrimSpace(console.String()); got != tt.uid || tt.why == "" && said != "" || !strings.Contains(said, tt.why) {
+				t.Errorf("user %s, %q; want %s, %q", got, said, tt.uid, tt.why)
+			}
+		})
 	}
 }
 

@@ -51,6 +51,7 @@ type record struct {
 	Said                json.RawMessage
 	RAM, State, Console File
 	StateSHA256         string
+	ReadOnly            bool // the memory, to QEMU
 }
 
 // A DamagedError says why a template is not used.
@@ -81,7 +82,7 @@ func load(dir string, key Key) (*Template, error) {
 	if err != nil {
 		return nil, &DamagedError{dir, err}
 	}
-	t.Said = r.Said
+	t.Said, t.ReadOnly = r.Said, r.ReadOnly
 	return t, nil
 }
 
@@ -113,7 +114,7 @@ func (t *Template) check(r record, key Key) error {
 
 // seal writes the record of a template that is complete.
 func (t *Template) seal(key Key) error {
-	r := record{Key: key.String(), Said: t.Said}
+	r := record{Key: key.String(), Said: t.Said, ReadOnly: t.ReadOnly}
 	var err error
 	if r.StateSHA256, err = cache.Digest(t.State); err != nil {
 		return err
@@ -259,7 +260,7 @@ func KeyOf(description any) (Key, error) {
 }
 
 // format is raised when templates of older programs must not be used.
-const format = 1
+const format = 2
 
 func (k Key) String() string { return hex.EncodeToString(k.h[:]) }
 
