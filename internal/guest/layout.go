@@ -182,8 +182,13 @@ func (b *steps) create(l Layout, release string) {
 func (l Layout) steps(release string) []wire.Step {
 	var b steps
 	shares := l.shares()
+	modules := l.modulesDir(release)
 	for i, s := range shares {
-		b.share(tag(i), s.target())
+		within := ""
+		if rel, ok := below(modules, s.target()); ok && l.Modules != "" {
+			within = rel
+		}
+		b.share(tag(i), s.target(), within)
 	}
 	b.create(l.apart(false), release)
 	for _, dir := range l.Dirs {
@@ -195,12 +200,24 @@ func (l Layout) steps(release string) []wire.Step {
 		b.mkdir(l.Cores, 0o1777)
 	}
 	if l.Modules != "" { // after the links: /lib is one on most hosts
-		b.share(tag(len(shares)), "/lib/modules/"+release)
+		b.share(tag(len(shares)), modules, "")
 	}
 	for _, f := range l.Own {
 		b.add(wire.Step{Write: &f})
 	}
 	return b
+}
+
+// modulesDir is where programs look for the kernel's modules, which on most hosts
+// is below /usr.
+func (l Layout) modulesDir(release string) string {
+	lib := "/lib"
+	for _, s := range l.Links {
+		if s.Path == lib && !filepath.IsAbs(s.Target) {
+			lib = "/" + s.Target
+		}
+	}
+	return filepath.Join(lib, "modules", release)
 }
 
 type steps []wire.Step
@@ -254,11 +271,15 @@ const (
 	ninePOptions = "trans=virtio,version=9p2000.L,cache=loose,msize=512000"
 )
 
-// share mounts one of QEMU's exports and a tmpfs over it.
-func (b *steps) share(tag, target string) {
+// share mounts one of QEMU's exports and a tmpfs over it. The directory within is
+// there afterwards, at no cost: made later, overlayfs would copy all above it.
+func (b *steps) share(tag, target, within string) {
 	lower, upper, work := sharesDir+"/"+tag, overlayDir+"/"+tag+"/upper", overlayDir+"/"+tag+"/work"
 	b.mount(tag, lower, "9p", syscall.MS_RDONLY, ninePOptions)
 	b.mkdir(upper, 0o755)
+	if within != "" {
+		b.mkdir(upper+"/"+within, 0o755)
+	}
 	b.mkdir(work, 0o755)
 	b.mount("overlay", target, "overlay", 0, "lowerdir="+lower+",upperdir="+upper+",workdir="+work)
 }

@@ -124,9 +124,16 @@ func TestSteps(t *testing.T) {
 		}
 	}
 	link := slices.IndexFunc(steps, func(s wire.Step) bool { return s.Symlink != nil && s.Symlink.Path == "/lib" })
-	modules := slices.IndexFunc(steps, func(s wire.Step) bool { return s.Mount != nil && s.Mount.Target == "/lib/modules/6.12.1" })
+	modules := slices.IndexFunc(steps, func(s wire.Step) bool { return s.Mount != nil && s.Mount.Target == "/usr/lib/modules/6.12.1" })
 	if link < 0 || modules < link {
 		t.Errorf("the modules are mounted at step %d, /lib is made at %d", modules, link)
+	}
+	before := slices.IndexFunc(steps, func(s wire.Step) bool {
+		return s.Mkdir != nil && strings.HasSuffix(s.Mkdir.Path, "/upper/lib/modules/6.12.1")
+	})
+	usr := slices.IndexFunc(steps, func(s wire.Step) bool { return s.Mount != nil && s.Mount.Target == "/usr" })
+	if before < 0 || usr < before {
+		t.Errorf("/usr is mounted at step %d, the modules' directory in what lies over it is made at %d", usr, before)
 	}
 	// Not every kernel has these.
 	for _, s := range steps {
