@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -104,11 +106,17 @@ func (g *Guest) Collect(ctx context.Context, path, dir string, l Limits) (Collec
 }
 
 // fetch hands the stream to take, which need not read all of it. A stream that
-// goes on beyond the bytes of the message is none of our init's: nothing more is
-// to be had of that guest.
+// goes on beyond the bytes of the message, or does not go on, is none of our init's:
+// nothing more is to be had of that guest.
 func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader) error) (wire.FetchedMsg, error) {
+	if err := g.trusted(); err != nil {
+		return wire.FetchedMsg{}, fmt.Errorf("fetch %s from the guest: %w", m.Path, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var came atomic.Int64
 	r, w := io.Pipe()
-	p := &process{stdout: w, stderr: io.Discard}
+	p := &process{stdout: &counter{w, &came}, stderr: io.Discard}
 	id := g.register(p)
 	defer g.forget(id)
 
@@ -130,7 +138,9 @@ func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader)
 		case <-g.gone:
 			err = g.lost("while " + m.Path + " was being fetched")
 		case <-flooded:
-			err = errors.New("it sends more than was asked for")
+			err = g.distrust("it sends more than was asked for")
+		case <-g.tooSlow(ctx, p, &came):
+			err = g.distrust("it does not send what was asked for")
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}
@@ -147,6 +157,63 @@ func (g *Guest) fetch(ctx context.Context, m wire.FetchMsg, take func(io.Reader)
 		return wire.FetchedMsg{}, fmt.Errorf("fetch %s from the guest: %w", m.Path, err)
 	}
 	return p.fetched, nil
+}
+
+// distrust notes why nothing is fetched from the guest any more.
+func (g *Guest) distrust(why string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.spoilt = errors.New(why)
+	return g.spoilt
+}
+
+func (g *Guest) trusted() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.spoilt
+}
+
+// leastRate is what a guest sends of files on a busy host, and much more, in bytes per
+// second: without KVM it is 20 MB on an idle one.
+const leastRate = 1 << 20
+
+// tooSlow is closed when a guest has been asked for something for longer than a guest
+// may be silent, which one that talks of other things is not.
+func (g *Guest) tooSlow(ctx context.Context, p *process, came *atomic.Int64) <-chan struct{} {
+	slow := make(chan struct{})
+	if g.silence <= 0 {
+		return slow
+	}
+	patience := g.machine.Patience(g.silence)
+	left := func() time.Duration {
+		return patience.Left() + time.Duration(came.Load())*time.Second/leastRate
+	}
+	go func() {
+		for l := left(); l > 0; l = left() {
+			select {
+			case <-p.done:
+				return
+			case <-g.gone:
+				return
+			case <-ctx.Done():
+				return
+			case <-time.After(l):
+			}
+		}
+		close(slow)
+	}()
+	return slow
+}
+
+// A counter counts what it passes on.
+type counter struct {
+	io.Writer
+	n *atomic.Int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return c.Writer.Write(b)
 }
 
 // unpack writes the regular files of a tar stream below dir. The stream is a

@@ -11,8 +11,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bpf-vmtest/bpf-vmtest/initramfs/wire"
+	"github.com/bpf-vmtest/bpf-vmtest/internal/machine"
 )
 
 // answering is a guest whose init answers the first frame so.
@@ -23,6 +25,7 @@ func answering(t *testing.T, answer func(*wire.Conn)) *Guest {
 	g := &Guest{
 		conn: wire.NewConn(near), control: make(chan wire.Frame, 1), commands: map[uint32]*process{},
 		gone: make(chan struct{}), pulse: pulse{sysrq: make(chan struct{}, 1)},
+		machine: &machine.Machine{}, silence: time.Minute,
 	}
 	go g.receive()
 	go func() {
@@ -83,6 +86,34 @@ func TestCollectError(t *testing.T) {
 	c, err := g.Collect(context.Background(), "/run/0", dir, Limits{Bytes: 100, Files: 10})
 	if err == nil || len(c.Files) != 1 || strings.Join(tree(t, dir), " ") != "a" {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// TestFetchStalled: who took the wire from init can keep it busy, and keep nobody
+// waiting.
+func TestFetchStalled(t *testing.T) {
+	for name, send := range map[string]func(*wire.Conn) error{
+		"speaks of others": func(c *wire.Conn) error { return c.Send(wire.Data, 7, make([]byte, 1<<10)) },
+		"answers pings":    func(c *wire.Conn) error { return c.Send(wire.Pong, 0, nil) },
+		"drips":            func(c *wire.Conn) error { return c.Send(wire.Data, 1, []byte{0}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := answering(t, func(c *wire.Conn) {
+				for send(c) == nil {
+					time.Sleep(time.Millisecond)
+				}
+			})
+			g.silence = 100 * time.Millisecond
+			dir := t.TempDir()
+			_, err := g.Collect(context.Background(), "/run/0", filepath.Join(dir, "new"), Limits{Bytes: 100, Files: 10})
+			if err == nil || !strings.Contains(err.Error(), "does not send what was asked for") {
+				t.Errorf("error %v", err)
+			}
+			g.silence = time.Hour
+			if again := g.FetchFile(context.Background(), "/sys/types", filepath.Join(dir, "file"), 100); again == nil || !strings.Contains(again.Error(), "does not send") {
+				t.Errorf("asked again: %v", again)
+			}
+		})
 	}
 }
 

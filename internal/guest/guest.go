@@ -64,6 +64,8 @@ type Guest struct {
 	gone     chan struct{} // closed when nothing more will arrive
 	goneErr  error
 	pulse    pulse
+	silence  time.Duration // how long it may give no sign of life
+	spoilt   error         // why nothing is fetched from it any more
 }
 
 // Saved is what the host remembers of a machine that was saved.
@@ -152,6 +154,7 @@ func start(ctx context.Context, o Options) (*Guest, error) {
 		commands: map[uint32]*process{},
 		gone:     make(chan struct{}),
 		pulse:    pulse{sysrq: make(chan struct{}, 1)},
+		silence:  o.SilenceTimeout,
 	}
 	go g.receive()
 	return g, nil

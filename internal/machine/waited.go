@@ -9,8 +9,13 @@ import (
 
 // Waited is how long QEMU has been ready to run and had no processor to run on:
 // of its threads, the one that waited longest. It is 0 where the host's kernel
-// does not count that.
-func (m *Machine) Waited() time.Duration { return waited(m.cmd.Process.Pid) }
+// does not count that, and before the start.
+func (m *Machine) Waited() time.Duration {
+	if m.cmd == nil {
+		return 0
+	}
+	return waited(m.cmd.Process.Pid)
+}
 
 // waited asks the scheduler's statistics, whose second number is the time on a
 // run queue in ns (Documentation/scheduler/sched-stats.rst). A cgroup's quota
