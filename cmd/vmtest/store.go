@@ -98,17 +98,16 @@ type transfers struct {
 func (t *transfers) progress(what string, done, total int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	const mib = 1 << 20
 	switch {
 	case what != t.what:
 		t.what, t.shown = what, time.Now()
-		size := ""
+		text := t.verb + " " + what
 		if total > 0 {
-			size = fmt.Sprintf(" (%.1f MiB)", float64(total)/mib)
+			text += " (" + size(total) + ")"
 		}
-		t.app.progress(t.verb + " " + what + size)
+		t.app.progress(text)
 	case isTerminal(t.stderr) && time.Since(t.shown) > time.Second && total > 0:
 		t.shown = time.Now()
-		t.app.progress(fmt.Sprintf("%s %s: %.1f of %.1f MiB", t.verb, what, float64(done)/mib, float64(total)/mib))
+		t.app.progress(fmt.Sprintf("%s %s: %s of %s", t.verb, what, size(done), size(total)))
 	}
 }
