@@ -180,12 +180,14 @@ func (w warmStart) identify(init string, modules []initramfs.Module) (template.K
 		Args         []string
 		Slots        int
 		Prepared     any
+		Nobody       bool // may write to the memory
 	}
 	d.Kernel, d.Arch, d.Init = w.Kernel.Digest, w.Kernel.Arch, filepath.Base(init)
 	d.Slots, d.Prepared = w.slots(), w.Layout.Prepared("")
 	// Paths are left out: what is at them is named above.
 	q := w.qemu(w.accel, "")
 	q.Kernel, q.Snapshot = "", &machine.Snapshot{}
+	d.Nobody = q.AsNobody()
 	var err error
 	if d.Args, err = q.Command(); err != nil {
 		return template.Key{}, err

@@ -121,6 +121,9 @@ func TestRooted(t *testing.T) {
 			if m.Kernel == "" {
 				m.Kernel = os.Args[0]
 			}
+			if m.AsNobody() && tt.machine.AsRoot {
+				t.Error("it is nobody's, and root is asked for")
+			}
 			said := ""
 			m.Rooted = func(err error) { said = err.Error() }
 			if err := m.Start(t.Context()); err == nil {

@@ -36,6 +36,10 @@ func (m *Machine) startAs(ctx context.Context, command func() *exec.Cmd) error {
 	return m.cmd.Start()
 }
 
+// AsNobody reports whether QEMU will be nobody's process, as far as can be told before
+// it starts.
+func (m *Machine) AsNobody() bool { return !m.AsRoot && len(m.Extra) == 0 && sandbox.Check() == nil }
+
 func (m *Machine) unmasked(err error) {
 	if err != nil && m.Unmasked != nil {
 		m.Unmasked(err)
