@@ -51,7 +51,27 @@ func Check() error {
 			return fmt.Errorf("root here lacks %s", c.name)
 		}
 	}
+	for _, file := range []string{"/proc/self/uid_map", "/proc/self/gid_map"} {
+		ids, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if !mapped(string(ids)) {
+			return fmt.Errorf("root's user namespace has no user %d", Nobody)
+		}
+	}
 	return nil
+}
+
+// mapped reports whether a user namespace has nobody; see user_namespaces(7).
+func mapped(ids string) bool {
+	for line := range strings.Lines(ids) {
+		var first, outside, count uint64
+		if n, err := fmt.Sscan(line, &first, &outside, &count); n == 3 && err == nil && first <= Nobody && Nobody-first < count {
+			return true
+		}
+	}
+	return false
 }
 
 // capabilities reads a set of them.

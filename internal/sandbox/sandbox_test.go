@@ -67,6 +67,17 @@ func TestAsNobody(t *testing.T) {
 	}
 }
 
+func TestMapped(t *testing.T) {
+	for ids, want := range map[string]bool{
+		"         0          0 4294967295\n": true, "0 1234 1\n": false, "0 100000 65534\n": false, "0 100000 65535\n": true,
+		"0 1000 1\n1 100000 65535\n": true, "65535 1 1\n": false, "": false,
+	} {
+		if got := mapped(ids); got != want {
+			t.Errorf("%q: %v", ids, got)
+		}
+	}
+}
+
 func TestNoNetwork(t *testing.T) {
 	var devices []byte
 	done := make(chan error)
