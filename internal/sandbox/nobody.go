@@ -22,7 +22,8 @@ import (
 const Nobody = 65534
 
 // needed are the capabilities that root must have to start a program as nobody,
-// to let it read, and to end it again. Docker leaves out the first.
+// to let it read, to give it a file and use that itself, and to end it again. Docker
+// leaves out the first.
 var needed = []struct {
 	bit  uint
 	name string
@@ -31,6 +32,8 @@ var needed = []struct {
 	{unix.CAP_SETUID, "CAP_SETUID"},
 	{unix.CAP_SETGID, "CAP_SETGID"},
 	{unix.CAP_SETPCAP, "CAP_SETPCAP"},
+	{unix.CAP_CHOWN, "CAP_CHOWN"},
+	{unix.CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE"},
 	{unix.CAP_KILL, "CAP_KILL"},
 }
 
@@ -99,7 +102,9 @@ func AsNobody(cmd *exec.Cmd, devices ...string) error {
 		if err != nil {
 			return err
 		}
-		groups = append(groups, g)
+		if g != Nobody {
+			groups = append(groups, g)
+		}
 	}
 	// The program is found with root's rights, also where nobody could not look for
 	// it. What is in force when it starts is what execve leaves: nothing but the
