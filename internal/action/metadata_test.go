@@ -230,6 +230,7 @@ type workflow struct {
 	Permissions *yaml.Node
 	Jobs        map[string]struct {
 		Permissions *yaml.Node
+		Container   *yaml.Node
 		Steps       []step
 	}
 }
@@ -253,6 +254,24 @@ func workflows(t *testing.T) map[string]workflow {
 		all[filepath.Base(file)] = w
 	}
 	return all
+}
+
+// TestCachesInContainers makes sure that zstd, which images lack and runners have, is
+// there before a cache is looked for: one that was saved with it is not found without,
+// and a step in between may install it.
+func TestCachesInContainers(t *testing.T) {
+	for name, w := range workflows(t) {
+		for id, job := range w.Jobs {
+			zstd := job.Container == nil
+			for _, s := range job.Steps {
+				zstd = zstd || strings.Contains(s.Run, " zstd")
+				caches := strings.HasPrefix(s.Uses, "actions/cache@") || strings.HasPrefix(s.Uses, "actions/setup-go@")
+				if caches && !zstd {
+					t.Errorf("%s: job %s: zstd is not there before %s", name, id, s.Uses)
+				}
+			}
+		}
+	}
 }
 
 func TestPermissions(t *testing.T) {
