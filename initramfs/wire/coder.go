@@ -8,8 +8,8 @@ import (
 
 // A Message is the payload of a control frame. It lists its fields, once for
 // both directions: both ends are compiled from this source, so a frame needs no
-// names, and init needs no reflection, which for a processor that QEMU emulates is
-// twenty milliseconds of code to be translated in each machine.
+// names, and init needs no reflection, which for a processor that QEMU emulates was
+// ten milliseconds of code to be translated in each machine.
 type Message interface{ fields(c *coder) }
 
 // A coder writes fields one after another, or reads them in the same order.
