@@ -212,6 +212,9 @@ func parseRegistry(s string) (Source, error) {
 	if _, err := name.NewRepository(image, name.StrictValidation); err != nil {
 		return nil, err
 	}
+	if strings.HasPrefix(host, ".") || strings.Contains(host, "..") { // which that takes for a name
+		return nil, fmt.Errorf("%s is not the name of a host", quote(host))
+	}
 	return Registry{Repository: image, Tag: tag, Digest: digest}, nil
 }
 
