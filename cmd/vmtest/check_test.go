@@ -145,7 +145,7 @@ func packFake(t *testing.T, dir string, parts artifact.Parts, noBoot bool, stder
 		t.Fatal(err)
 	}
 	b := &buildFlags{noBoot: noBoot}
-	b.settings.Accel, b.settings.CacheDir = accel.TCG, cache
+	b.settings.Accel, b.settings.CacheDir, b.settings.AsRoot = accel.TCG, cache, true // the fake one runs commands on this machine
 	a := &app{stdout: io.Discard, stderr: stderr}
 	return a.packChecked(t.Context(), b, parts, t.TempDir(), filepath.Join(dir, "out"), []string{parts.Release, "6.12"})
 }

@@ -99,7 +99,7 @@ func newCheck(t *testing.T, behavior fakeqemu.Behavior, table *features.Table) C
 		t.Fatal(err)
 	}
 	return Check{
-		Settings:  boot.Settings{Accel: accel.TCG, QEMU: path(fakeName), CacheDir: path("cache")},
+		Settings:  boot.Settings{Accel: accel.TCG, QEMU: path(fakeName), CacheDir: path("cache"), AsRoot: true},
 		Kernel:    &kernel.Kernel{Name: "fake:6.12", Arch: "amd64", Image: path("vmlinuz"), Config: path("config")},
 		Initramfs: path("initramfs"),
 	}
